@@ -1,0 +1,220 @@
+//! What running code may rely on: settings that were read, checked and completed with defaults.
+//!
+//! The types here are the proof that a check took place: they are only made by `check`, from the raw
+//! file, and hold nothing that is out of bounds. A running host shares them through [`LiveConfig`],
+//! which hands out immutable snapshots; work in flight keeps the one that it started with.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+pub(crate) mod check;
+pub(crate) mod live;
+pub(crate) mod origin_pattern;
+pub(crate) mod raw;
+pub(crate) mod reload;
+
+pub(crate) use live::LiveConfig;
+pub(crate) use origin_pattern::OriginPattern;
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    pub server: ServerConfig,
+    pub auth: AuthConfig,
+    pub origins: OriginConfig,
+    pub limits: LimitConfig,
+    pub heartbeat: HeartbeatConfig,
+    pub logging: LoggingConfig,
+    /// What a plugin is given that has no section of its own, or leaves something out there.
+    pub plugin_defaults: PluginConfig,
+    /// By name: the stem of the file in the plugin directory.
+    pub plugins: BTreeMap<String, PluginConfig>,
+    /// Message types that two plugins claim, and which of them has it.
+    pub type_owners: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// The section of a plugin, or the defaults.
+    pub fn plugin(&self, name: &str) -> &PluginConfig {
+        self.plugins.get(name).unwrap_or(&self.plugin_defaults)
+    }
+}
+
+/// Fixed for the life of the process.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ServerConfig {
+    /// For clients.
+    pub listen: SocketAddr,
+    /// For operators: metrics and health.
+    pub admin_listen: SocketAddr,
+    /// Keys, caches, state. Private to the process's user.
+    pub data_dir: PathBuf,
+    /// Where components are dropped.
+    pub plugin_dir: PathBuf,
+    /// How long handlers and queues may take to finish after SIGTERM.
+    pub drain_timeout: Duration,
+    /// Over how long clients are asked to spread their return.
+    pub reconnect_window: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AuthConfig {
+    /// Where verification keys come from. Never empty: without any, it is the key in the data folder.
+    pub keys: Vec<KeySource>,
+    /// Names as in RFC 7518, section 3.1, and RFC 8037: `HS256`, `RS256`, `PS256`, `ES256`, `EdDSA` ...
+    pub algorithms: Vec<jsonwebtoken::Algorithm>,
+    /// Any of these `iss`; empty: not checked.
+    pub issuers: Vec<String>,
+    /// Any of these `aud`; empty: not checked.
+    pub audiences: Vec<String>,
+    /// Tolerance for clocks that differ.
+    pub leeway: Duration,
+    /// The claim that names the tenant.
+    pub tenant_claim: String,
+    /// Claims, beside `sub`, tenant and scopes, that plugins may see.
+    pub plugin_claims: Vec<String>,
+    /// Whether `?token=` is accepted. It ends in the access logs of proxies.
+    pub token_in_query: bool,
+    /// How long a ticket is good for.
+    pub ticket_lifetime: Duration,
+    /// How long before `exp` the client is told.
+    pub expiry_notice: Duration,
+    /// How long after `exp` the socket is closed.
+    pub expiry_grace: Duration,
+    /// How often key files and JWKS are looked at again.
+    pub key_refresh: Duration,
+}
+
+/// Where verification keys come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// The random key that `serve` makes in the data folder at its first start (HS256).
+    Generated,
+    /// A PEM public key, a raw secret (for HS*), or a JWKS (RFC 7517), told apart by content.
+    File(PathBuf),
+    /// The same in an environment variable.
+    Environment(String),
+    /// A JWKS by URL.
+    JwksUrl(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OriginConfig {
+    /// `http://localhost:*`, `https://*.example.com`, `https://app.example.com` ...
+    pub allow: Vec<OriginPattern>,
+    /// Whether a request without an Origin header (not a browser) is let in.
+    pub allow_missing: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LimitConfig {
+    /// Connections in all.
+    pub max_connections: usize,
+    /// Connections of one user.
+    pub max_connections_per_user: usize,
+    /// What happens when a user has that many.
+    pub on_user_limit: OnUserLimit,
+    /// Handshakes from one address: a sustained rate per second ...
+    pub handshakes_per_second: u32,
+    /// ... and a burst.
+    pub handshake_burst: u32,
+    /// A larger message gets an error; the connection goes on.
+    pub max_message_bytes: usize,
+    /// A larger frame closes the connection with 1009, before it is read whole.
+    pub max_frame_bytes: usize,
+    /// Levels of nested arrays and objects in a message.
+    pub max_json_depth: u32,
+    /// Messages of one session whose handlers have not finished; beyond it, they are not read.
+    pub max_in_flight: usize,
+    /// Bytes that wait to be written to one client; more, and it is closed as a slow consumer.
+    pub max_outbound_bytes: usize,
+    /// Subscriptions of one session.
+    pub max_subscriptions: usize,
+    /// Publications kept for each topic.
+    pub topic_history: usize,
+    /// Calls into plugins at one time, in all.
+    pub max_plugin_calls: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnUserLimit {
+    /// The oldest connection gives way.
+    EvictOldest,
+    /// The new one is refused.
+    Refuse,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct HeartbeatConfig {
+    /// An idle socket hears something this often.
+    pub interval: Duration,
+    /// Silence for this long closes it. Longer than the interval.
+    pub grace: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LoggingConfig {
+    pub format: LogFormat,
+    /// In the syntax of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PluginConfig {
+    pub enabled: bool,
+    /// Whether the host is unready without it.
+    pub required: bool,
+    pub limits: PluginLimits,
+    pub grants: Grants,
+    /// A JSON object, checked against the plugin's own schema when it loads.
+    pub settings: Arc<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Bounds on one call, each enforced by the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PluginLimits {
+    /// Linear memory of an instance.
+    pub max_memory_bytes: usize,
+    /// Elements of an instance's tables.
+    pub max_table_elements: usize,
+    /// Wall clock for one whole call.
+    pub deadline: Duration,
+    /// Time spent in Wasm code during one call.
+    pub cpu_time: Duration,
+    /// Calls at one time.
+    pub max_concurrent_calls: usize,
+    /// How long a call may wait for its turn before `PLUGIN_BUSY`.
+    pub max_wait: Duration,
+    /// Messages sent and publications made in one call.
+    pub max_emissions: u32,
+    /// Their bytes.
+    pub max_emitted_bytes: usize,
+    /// Log lines in one call; more are counted and dropped.
+    pub max_log_lines: u32,
+    /// Bytes that one host call may move out of the guest.
+    pub max_hostcall_bytes: usize,
+    /// Bytes of state per scope and owner.
+    pub max_state_bytes: usize,
+    /// Calls within calls through the toolbox.
+    pub max_call_depth: u32,
+}
+
+/// What a plugin may import and reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Grants {
+    /// Names of interfaces of `switchboard:plugin`: `messages`, `topics` ...
+    pub interfaces: Vec<String>,
+    /// Names of tools, `*` for all.
+    pub tools: Vec<String>,
+    /// Whether it may send to connections and users other than the caller's.
+    pub send_to_others: bool,
+    /// Patterns of topics, `**` for all.
+    pub topics: Vec<String>,
+}

@@ -1,0 +1,68 @@
+//! How a call can fail. A guest's polite refusal, its crash, its running out of something and a fault
+//! of the host are different variants, because they have different consequences.
+
+use std::time::Duration;
+
+/// A guest's polite "no".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// `UPPER_SNAKE_CASE`, at most 64 characters; checked by the host.
+    pub code: String,
+    pub message: String,
+    pub recoverable: bool,
+    pub help: Option<String>,
+    pub retry_after: Option<Duration>,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallFailure {
+    /// The guest said no; its instance did nothing wrong.
+    #[error("{}: {}", .0.code, .0.message)]
+    Refused(Refusal),
+    /// The guest trapped. `trap` is one line for the client's eyes; `backtrace` for the operator's.
+    #[error("the handler crashed: {trap}")]
+    Crashed { trap: String, backtrace: String },
+    /// The guest wanted more memory or table space than it may have, and gave up.
+    #[error("the handler used all of the {limit_bytes} bytes of memory that it may")]
+    OutOfMemory { limit_bytes: usize, backtrace: String },
+    /// Past the deadline, in Wasm or in a host call.
+    #[error("the handler did not finish within {} ms", .limit.as_millis())]
+    TimedOut { limit: Duration },
+    /// The run that the call belonged to was cancelled.
+    #[error("the run was cancelled")]
+    Cancelled,
+    /// A limit whose excess ends the call; the name is that of the setting.
+    #[error("the handler exceeded `{limit}`: {detail}")]
+    LimitExceeded { limit: &'static str, detail: String },
+    /// As many calls as allowed are under way, and none ended while this one waited.
+    #[error("the plugin serves as many calls as it may")]
+    Busy { retry_after: Duration },
+    /// What came back is not what the contract asks for.
+    #[error("the handler's answer is invalid: {0}")]
+    AnswerInvalid(String),
+    /// The plugin does not have the export.
+    #[error("the plugin exports no `{0}`")]
+    NotExported(&'static str),
+    /// Not the guest's fault.
+    #[error("the host failed: {0}")]
+    Host(String),
+}
+
+impl CallFailure {
+    /// The value of the `outcome` label in metrics and logs.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Crashed { .. } => "crashed",
+            Self::OutOfMemory { .. } => "out_of_memory",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::LimitExceeded { .. } => "limit_exceeded",
+            Self::Busy { .. } => "busy",
+            Self::AnswerInvalid(_) => "answer_invalid",
+            Self::NotExported(_) => "not_exported",
+            Self::Host(_) => "host_failure",
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Every metric: name, unit, labels and meaning, in one table.
+//!
+//! No label names a user or a connection. Values of labels are either fixed words of the code, plugin
+//! names (bounded by the directory) or message types that a plugin declared (bounded by manifests);
+//! what a client makes up is counted under `other`.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+/// Labels `outcome`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Outcome {
+    pub outcome: &'static str,
+}
+
+/// Labels `code`: of [`switchboard_protocol::ErrorCode`], or `plugin` for a plugin's own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Code {
+    pub code: &'static str,
+}
+
+/// Labels `code` of a WebSocket close.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Close {
+    pub code: u16,
+}
+
+/// Labels `plugin`, `outcome`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct PluginOutcome {
+    pub plugin: Arc<str>,
+    pub outcome: &'static str,
+}
+
+/// Labels `plugin`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Plugin {
+    pub plugin: Arc<str>,
+}
+
+/// Labels `plugin`, `version`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct PluginVersionLabel {
+    pub plugin: Arc<str>,
+    pub version: Arc<str>,
+}
+
+macro_rules! metrics {
+    ($($field:ident: $kind:ty = $make:expr, $name:literal, $unit:expr, $labels:literal, $help:literal;)+) => {
+        /// Handles to count with. One per host, so that several hosts in a process keep apart.
+        #[derive(Debug)]
+        pub(crate) struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] pub $field: $kind,)+
+        }
+
+        impl Metrics {
+            pub fn new() -> Arc<Self> {
+                let mut registry = Registry::with_prefix("switchboard");
+                $(
+                    let $field: $kind = $make;
+                    match $unit {
+                        Some(unit) => registry.register_with_unit($name, $help, unit, $field.clone()),
+                        None => registry.register($name, $help, $field.clone()),
+                    }
+                )+
+                Arc::new(Self { registry, $($field,)+ })
+            }
+
+            /// The table for the documentation: name, kind, labels, meaning.
+            pub fn table() -> String {
+                let mut rows = String::from("| metric | labels | meaning |\n| --- | --- | --- |\n");
+                $(
+                    let unit: Option<Unit> = $unit;
+                    let unit = unit.map(|unit| format!("_{}", unit.as_str())).unwrap_or_default();
+                    let total = if stringify!($kind).contains("Counter") { "_total" } else { "" };
+                    let _ = writeln!(rows, "| `switchboard_{}{unit}{total}` | {} | {} |", $name, $labels, $help);
+                )+
+                rows
+            }
+        }
+    };
+}
+
+metrics! {
+    connections: Gauge = Gauge::default(), "connections", None, "", "Open WebSocket connections";
+    handshakes: Family<Outcome, Counter> = Family::default(), "handshakes", None, "`outcome`: `accepted` or an error code", "Upgrade requests by how they ended";
+    handshake_duration: Histogram = seconds(), "handshake_duration", Some(Unit::Seconds), "", "From the request to the 101 or the refusal";
+    authentications: Family<Outcome, Counter> = Family::default(), "authentications", None, "`outcome`: `accepted` or an error code", "Tokens and tickets that were checked";
+    closes: Family<Close, Counter> = Family::default(), "closes", None, "`code`: the WebSocket close code", "Connections that were closed";
+    frames_received: Counter = Counter::default(), "frames_received", None, "", "Text and binary frames from clients";
+    bytes_received: Counter = Counter::default(), "received", Some(Unit::Bytes), "", "Bytes of frames from clients";
+    frames_sent: Counter = Counter::default(), "frames_sent", None, "", "Frames written to clients";
+    bytes_sent: Counter = Counter::default(), "sent", Some(Unit::Bytes), "", "Bytes of frames written to clients";
+    messages: Family<PluginOutcome, Counter> = Family::default(), "messages", None, "`plugin`, `outcome`: `answered`, `silent` or the kind of failure", "Messages that a plugin handled";
+    message_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "message_duration", Some(Unit::Seconds), "`plugin`", "From the frame to its answer being queued";
+    errors_sent: Family<Code, Counter> = Family::default(), "errors_sent", None, "`code`: an error code, or `plugin` for a plugin's own", "Error messages to clients";
+    conflated: Counter = Counter::default(), "conflated", None, "", "Volatile messages that a newer one replaced before they were written";
+    topic_deliveries: Counter = Counter::default(), "topic_deliveries", None, "", "Publications queued for subscribers, each counted once per subscriber";
+    subscriptions: Gauge = Gauge::default(), "subscriptions", None, "", "Subscriptions of all sessions";
+    plugin_calls: Family<PluginOutcome, Counter> = Family::default(), "plugin_calls", None, "`plugin`, `outcome`: `ok` or the kind of failure", "Calls into the sandbox, of any export";
+    plugin_call_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_call_duration", Some(Unit::Seconds), "`plugin`", "Calls into the sandbox, of any export";
+    plugin_calls_in_flight: Family<Plugin, Gauge> = Family::default(), "plugin_calls_in_flight", None, "`plugin`", "Calls that are under way";
+    plugin_log_lines_dropped: Family<Plugin, Counter> = Family::default(), "plugin_log_lines_dropped", None, "`plugin`", "Log lines over the limit of their call";
+    plugin_loads: Family<PluginOutcome, Counter> = Family::default(), "plugin_loads", None, "`plugin`, `outcome`: `ready`, `removed`, `disabled` or the stage that failed", "Files that were brought, or not, to traffic";
+    plugin_load_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_load_duration", Some(Unit::Seconds), "`plugin`", "From the captured file to the swap";
+    plugin_serving: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_serving", None, "`plugin`, `version`", "1 for the version that is serving";
+    config_reloads: Family<Outcome, Counter> = Family::default(), "config_reloads", None, "`outcome`: `applied` or `refused`", "Saved config files";
+}
+
+/// From 50 microseconds (a warm call) to 13 seconds (past every default deadline), doubling.
+fn seconds() -> Histogram {
+    Histogram::new(prometheus_client::metrics::histogram::exponential_buckets(0.000_05, 2.0, 19))
+}
+
+impl Metrics {
+    /// The text for a scrape, in the OpenMetrics 1.0 exposition format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail; if the encoder itself refuses, a scrape shows nothing.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

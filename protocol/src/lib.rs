@@ -1,0 +1,30 @@
+//! What clients of Switchboard see on the wire, and nothing else.
+//!
+//! Read in this order: the envelope that every message travels in, the messages that belong to the
+//! host, and the two tables (error codes, close codes) that say what can go wrong and what to do.
+//!
+//! This crate knows neither sockets nor plugins, so that clients, tests and schema generation can
+//! use it without linking either.
+
+mod close_code;
+mod discovery;
+mod envelope;
+mod error_code;
+mod message_type;
+mod messages;
+
+pub use close_code::CloseCode;
+pub use discovery::{Discovery, Endpoints, HandledType};
+pub use envelope::{ClientMessage, EnvelopeFault, ServerMessage, unix_seconds};
+pub use error_code::{ErrorCode, HttpStatus};
+pub use message_type::{InvalidMessageType, MessageType};
+pub use messages::{ConnectionEstablished, ErrorPayload, Heartbeat, Limits, Reconnect, TokenExpiring};
+
+/// The version of this protocol, sent in `connection_established` and by `/ws/config`.
+pub const PROTOCOL_VERSION: &str = "1";
+
+/// The WebSocket subprotocol (RFC 6455, section 1.9) of the enveloped protocol.
+pub const SUBPROTOCOL: &str = "switchboard.v1";
+
+/// The WebSocket subprotocol under which frames are bare JSON-RPC objects.
+pub const SUBPROTOCOL_MCP: &str = "mcp";
