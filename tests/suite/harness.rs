@@ -1,0 +1,44 @@
+//! What all tests share: a server of one's own, clients, tokens, and patience.
+
+mod client;
+mod http;
+mod paths;
+mod server;
+mod tokens;
+
+use std::time::Duration;
+
+pub use client::{Client, Refusal, request};
+pub use http::Http;
+pub use paths::{component, guest, repository, switchboard_binary};
+pub use server::{Server, ServerBuilder};
+pub use tokens::{Claims, SECRET, token, unix_now};
+
+/// How long a test waits for what has to happen. Far more than it takes: only a broken product, not a
+/// busy machine, uses it up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Awaits a future, and fails the test with what was awaited when patience ends.
+macro_rules! within_patience {
+    ($what:expr, $future:expr) => {
+        match tokio::time::timeout($crate::harness::PATIENCE, $future).await {
+            Ok(value) => value,
+            Err(_) => panic!("waited too long for {}", $what),
+        }
+    };
+}
+pub(crate) use within_patience;
+
+/// Asks again and again until there is an answer, and fails the test when patience ends.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            // Not synchronisation: only the pace at which an outside state is looked at.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within_patience!(what, asking)
+}
