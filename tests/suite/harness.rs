@@ -1,6 +1,7 @@
 //! What all tests share: a server of one's own, clients, tokens, and patience.
 
 mod client;
+mod command;
 mod http;
 mod paths;
 mod server;
@@ -9,6 +10,7 @@ mod tokens;
 use std::time::Duration;
 
 pub use client::{Client, Refusal, request};
+pub use command::{Ended, run_switchboard, run_switchboard_in};
 pub use http::Http;
 pub use paths::{component, guest, repository, switchboard_binary};
 pub use server::{Server, ServerBuilder};

@@ -1,0 +1,44 @@
+//! The binary as a command: what it printed and how it ended.
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use super::{paths, switchboard_binary};
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub success: bool,
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs `switchboard` with these arguments.
+pub fn run_switchboard(arguments: &[&str]) -> Ended {
+    run_switchboard_in(paths::repository(), arguments, "")
+}
+
+/// Runs `switchboard` in a folder, with this text as its standard input.
+pub fn run_switchboard_in(folder: &Path, arguments: &[&str], input: &str) -> Ended {
+    let mut process = Command::new(switchboard_binary())
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("SWITCHBOARD_TOKEN")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    process.stdin.take().expect("standard input is piped").write_all(input.as_bytes()).expect("the input is read");
+    let output = process.wait_with_output().expect("the process ends");
+    Ended {
+        success: output.status.success(),
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
