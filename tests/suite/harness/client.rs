@@ -137,6 +137,11 @@ impl Client {
         }
     }
 
+    /// Frames of a type that came in while others were awaited.
+    pub fn unread_of(&self, message_type: &str) -> Vec<&Value> {
+        self.unread.iter().filter(|frame| frame["type"] == message_type).collect()
+    }
+
     /// The next frame, whatever it is.
     pub async fn next(&mut self) -> Value {
         if let Some(frame) = self.unread.pop_front() {
