@@ -1,8 +1,23 @@
 //! Switchboard from outside: every test starts the real binary, speaks to it over real sockets, and
 //! loads real components into it.
 //!
-//! The binary and the components are built by `cargo xtask test` beforehand; nothing is built or
-//! fetched by a test. No test sleeps to wait for something: it waits for the thing itself, within
+//! The binary and the components are built by `cargo xtask test` beforehand; nothing is fetched by a
+//! test. No test sleeps to wait for something: it waits for the thing itself, within
 //! [`harness::PATIENCE`].
 
 mod harness;
+
+mod admission;
+mod agent_plugin;
+mod command_line;
+mod connection;
+mod envelope;
+mod hot_reload;
+mod isolation;
+mod jsonrpc_plugin;
+mod readme_tour;
+mod swap_under_load;
+mod system_plugin;
+mod telemetry;
+mod token_carriers;
+mod token_checks;
