@@ -15,7 +15,12 @@ async fn origins_are_checked_by_pattern_before_the_token() {
         .config("[origins]\nenvironment = \"production\"\n[origins.production]\nallow = [\"https://app.example.com\", \"https://*.preview.example.com\", \"http://localhost:*\"]")
         .start()
         .await;
-    for origin in ["https://app.example.com", "https://pr-7.preview.example.com", "http://localhost:3000", "HTTPS://APP.example.com"] {
+    for origin in [
+        "https://app.example.com",
+        "https://pr-7.preview.example.com",
+        "http://localhost:3000",
+        "HTTPS://APP.example.com",
+    ] {
         assert!(from_origin(&server, origin).await.is_ok(), "{origin}");
     }
     for origin in [
@@ -81,10 +86,8 @@ async fn the_oldest_connection_of_a_user_gives_way() {
 
 #[tokio::test]
 async fn or_the_new_one_is_refused_by_config() {
-    let server = Server::builder()
-        .config("[limits]\nmax_connections_per_user = 1\non_user_limit = \"refuse\"")
-        .start()
-        .await;
+    let server =
+        Server::builder().config("[limits]\nmax_connections_per_user = 1\non_user_limit = \"refuse\"").start().await;
     let _first = Client::connect(&server, "alice").await;
     let refusal = Client::with_token(&server, &token("alice")).await.err().expect("refused");
     assert_eq!((refusal.status, refusal.code()), (429, "USER_CONNECTION_LIMIT_REACHED"));

@@ -66,7 +66,9 @@ async fn what_no_tool_fits_is_answered_all_the_same() {
     client.send("user_message", json!({ "content": "xyzzy plugh" })).await;
     let events = events_of_run(&mut client).await;
     check_stamps(&events);
-    assert!(["success", "error"].contains(&events.last().expect("an end")["payload"]["status"].as_str().expect("a status")));
+    assert!(
+        ["success", "error"].contains(&events.last().expect("an end")["payload"]["status"].as_str().expect("a status"))
+    );
 }
 
 #[tokio::test]

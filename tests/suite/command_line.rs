@@ -41,7 +41,8 @@ async fn connect_explains_a_refusal() {
 fn config_check_reports_all_faults_at_once_with_their_lines() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("switchboard.toml");
-    std::fs::write(&file, "[heartbeat]\ninterval = \"soon\"\n\n[limits]\nmax_conections = 5\nmax_json_depth = 0\n").expect("written");
+    std::fs::write(&file, "[heartbeat]\ninterval = \"soon\"\n\n[limits]\nmax_conections = 5\nmax_json_depth = 0\n")
+        .expect("written");
     let path = file.to_str().expect("UTF-8");
     let bad = run_switchboard(&["config", "check", "--config", path]);
     assert_eq!(bad.code, Some(1), "{bad:?}");

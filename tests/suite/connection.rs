@@ -153,11 +153,7 @@ async fn while_it_drains_newcomers_are_told_to_come_back() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_closed_and_costs_only_its_own_bound() {
-    let server = Server::builder()
-        .shipped_plugins()
-        .config("[limits]\nmax_outbound_bytes = \"64KiB\"")
-        .start()
-        .await;
+    let server = Server::builder().shipped_plugins().config("[limits]\nmax_outbound_bytes = \"64KiB\"").start().await;
     let mut slow = Client::connect(&server, "sleeper").await;
     let mut publisher = Client::connect(&server, "alice").await;
     let mut reader = Client::connect(&server, "bob").await;
@@ -168,7 +164,9 @@ async fn a_client_that_does_not_read_is_closed_and_costs_only_its_own_bound() {
     let filler = "x".repeat(30_000);
     let mut sent = 0;
     while server.metric("switchboard_closes_total{code=\"4204\"}").await < 1.0 {
-        let answer = publisher.request("publish", json!({ "topic": "news", "type": "news", "payload": { "filler": filler, "n": sent } })).await;
+        let answer = publisher
+            .request("publish", json!({ "topic": "news", "type": "news", "payload": { "filler": filler, "n": sent } }))
+            .await;
         assert_ne!(answer["type"], "error", "{answer}");
         // Whoever reads gets everything, in order.
         let news = reader.expect("news").await;

@@ -74,7 +74,8 @@ async fn errors_carry_the_correlation_of_the_frame_and_help_that_knows_the_case(
     assert_eq!(error["correlation_id"], "i1");
     assert!(error["payload"]["help"].as_str().expect("help").contains("ping"), "{error}");
 
-    let error = error_for(&mut client, Message::text(r#"{"type":"ping","payload":1,"id":"i2","correlation_id":"c2"}"#)).await;
+    let error =
+        error_for(&mut client, Message::text(r#"{"type":"ping","payload":1,"id":"i2","correlation_id":"c2"}"#)).await;
     assert_eq!(error["correlation_id"], "c2");
 
     let error = error_for(&mut client, Message::text(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#)).await;
@@ -135,7 +136,8 @@ async fn write_raw(client: &mut Client, bytes: &[u8]) {
 /// random text, and JSON that was damaged at random.
 #[test]
 fn no_bytes_close_a_socket_otherwise_than_by_a_documented_code() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let server = runtime.block_on(Server::start());
     let documented: Vec<u16> = switchboard_protocol::CloseCode::ALL.iter().map(|code| code.code()).collect();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
@@ -214,9 +216,7 @@ fn hostile_bytes() -> impl Strategy<Value = Hostile> {
 async fn a_client_that_sends_nothing_but_faults_is_closed_in_the_end() {
     let server = Server::start().await;
     let mut client = Client::connect(&server, "mallory").await;
-    let flood = async {
-        while client.socket().send(Message::text("nonsense")).await.is_ok() {}
-    };
+    let flood = async { while client.socket().send(Message::text("nonsense")).await.is_ok() {} };
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), flood).await;
     assert_eq!(within_patience!("the close", client.closed()), Some(4008));
 }

@@ -70,11 +70,8 @@ async fn a_broken_or_unfit_file_leaves_the_serving_version_in_place_with_an_exac
 
 #[tokio::test]
 async fn an_import_that_is_not_granted_is_refused_by_name() {
-    let server = Server::builder()
-        .shipped_plugins()
-        .config("[plugins.greedy.grants]\ninterfaces = [\"logging\"]")
-        .start()
-        .await;
+    let server =
+        Server::builder().shipped_plugins().config("[plugins.greedy.grants]\ninterfaces = [\"logging\"]").start().await;
     server.install("greedy", &guest("greedy"));
     let status = server.plugin_status_when("greedy", |status| status["state"] == "failed").await;
     let reason = status["last_error"]["reason"].as_str().expect("a reason");
@@ -121,7 +118,8 @@ async fn hidden_and_partial_files_are_ignored_and_symlinked_folders_work() {
         std::fs::rename(&aside, versions.path().join("data")).expect("renamed");
     };
     point_at("one");
-    std::os::unix::fs::symlink(versions.path().join("data/linked.wasm"), plugin_dir.join("linked.wasm")).expect("linked");
+    std::os::unix::fs::symlink(versions.path().join("data/linked.wasm"), plugin_dir.join("linked.wasm"))
+        .expect("linked");
     let mut client = Client::connect(&server, "alice").await;
     ask_until(&mut client, "echo", json!({}), |answer| version_of(answer) == "1.0.0").await;
     let statuses = Http::get(&server.admin("/plugins")).await.text;
@@ -156,14 +154,17 @@ async fn settings_change_live_and_those_that_do_not_fit_are_refused() {
         .start()
         .await;
     let mut client = Client::connect(&server, "alice").await;
-    let limit_is = |wanted: u64| move |answer: &Value| answer["payload"].to_string().contains(&format!("\"limit\":{wanted}"));
+    let limit_is =
+        |wanted: u64| move |answer: &Value| answer["payload"].to_string().contains(&format!("\"limit\":{wanted}"));
     ask_until(&mut client, "strict_settings", json!({}), limit_is(1)).await;
     server.edit_config(|text| text.replace("limit = 1", "limit = 22"));
     ask_until(&mut client, "strict_settings", json!({}), limit_is(22)).await;
 
     server.edit_config(|text| text.replace("limit = 22", "limit = \"many\""));
     let status = server
-        .plugin_status_when("strict-settings", |status| status["last_error"]["reason"].as_str().is_some_and(|r| r.contains("limit")))
+        .plugin_status_when("strict-settings", |status| {
+            status["last_error"]["reason"].as_str().is_some_and(|r| r.contains("limit"))
+        })
         .await;
     assert_eq!(status["state"], "serving", "{status}");
     ask_until(&mut client, "strict_settings", json!({}), limit_is(22)).await;
@@ -184,14 +185,14 @@ async fn a_config_that_does_not_check_is_refused_whole_and_the_running_one_stays
 #[tokio::test]
 async fn the_host_is_ready_only_when_required_plugins_are() {
     let server = Server::builder().config("[plugins.echo]\nrequired = true").launch();
-    eventually("the host to listen", async || {
-        (Http::get(&server.admin("/readyz")).await.status == 503).then_some(())
-    })
-    .await;
+    eventually("the host to listen", async || (Http::get(&server.admin("/readyz")).await.status == 503).then_some(()))
+        .await;
     assert!(Http::get(&server.admin("/readyz")).await.text.contains("echo"));
     server.install("echo", &guest("echo-v1"));
-    eventually("the host to be ready", async || Http::get(&server.admin("/readyz")).await.status.is_success().then_some(()))
-        .await;
+    eventually("the host to be ready", async || {
+        Http::get(&server.admin("/readyz")).await.status.is_success().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -52,7 +52,10 @@ async fn a_plugin_that_spins_allocates_or_traps_fails_alone() {
         let error = caller.answer_to(&id).await;
         assert_eq!((&error["type"], &error["payload"]["code"]), (&json!("error"), &json!(code)), "{error}");
         assert!(error["payload"]["error"].as_str().expect("a text").contains(mentions), "{error}");
-        assert!(!error.to_string().contains("wasm-function") && !error.to_string().contains(".rs:"), "no backtrace reaches a client: {error}");
+        assert!(
+            !error.to_string().contains("wasm-function") && !error.to_string().contains(".rs:"),
+            "no backtrace reaches a client: {error}"
+        );
         // Generous, since the machine may be busy; without the limits it would never end.
         assert!(asked.elapsed() < crate::harness::PATIENCE / 2, "{message_type} took {:?}", asked.elapsed());
         server.logged(&["WARN", message_type.split('_').next().expect("a word"), caller.connection_id()]).await;
@@ -98,7 +101,10 @@ async fn calls_in_a_circle_are_refused_by_name() {
     let mut client = Client::connect(&server, "alice").await;
     let answer = client.request("nested", json!({})).await;
     let text = answer.to_string();
-    assert!(text.contains("nested") && (text.contains("circle") || text.contains("cycle") || text.contains("deep")), "{text}");
+    assert!(
+        text.contains("nested") && (text.contains("circle") || text.contains("cycle") || text.contains("deep")),
+        "{text}"
+    );
 }
 
 async fn probe(client: &mut Client, payload: Value) -> Value {
@@ -116,7 +122,8 @@ async fn state_is_kept_by_scope_and_never_seen_by_another_user_or_tenant() {
     let elsewhere = Claims::of("alice").with("tenant", "other").sign();
     let mut namesake = Client::with_token(&server, &elsewhere).await.expect("accepted");
     for scope in ["connection", "user", "plugin"] {
-        probe(&mut alice, json!({ "op": "set", "scope": scope, "key": "k", "value": format!("{scope} of alice") })).await;
+        probe(&mut alice, json!({ "op": "set", "scope": scope, "key": "k", "value": format!("{scope} of alice") }))
+            .await;
     }
     let mut seen = Vec::new();
     for client in [&mut alice, &mut alice_again, &mut bob, &mut namesake] {
@@ -134,7 +141,10 @@ async fn state_is_kept_by_scope_and_never_seen_by_another_user_or_tenant() {
     );
     let mut sums = Vec::new();
     for _ in 0..3 {
-        sums.push(probe(&mut alice, json!({ "op": "increment", "scope": "user", "key": "n", "by": 2 })).await["value"].clone());
+        sums.push(
+            probe(&mut alice, json!({ "op": "increment", "scope": "user", "key": "n", "by": 2 })).await["value"]
+                .clone(),
+        );
     }
     assert_eq!(sums, [2, 4, 6]);
 }

@@ -1,6 +1,6 @@
 //! JSON-RPC 2.0 and the start of MCP, wrapped in envelopes and bare under the subprotocol `mcp`.
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 

@@ -49,7 +49,9 @@ async fn two_hundred_sockets_keep_sending_while_their_handler_is_replaced_fifty_
             let started = timeline.started.fetch_add(1, Ordering::SeqCst) + 1;
             let version = ["2.0.0", "1.0.0"][started % 2];
             server.install_bytes("system", &versions[(started + 1) % 2]);
-            server.plugin_status_when("system", |status| status["version"] == version && status["last_error"].is_null()).await;
+            server
+                .plugin_status_when("system", |status| status["version"] == version && status["last_error"].is_null())
+                .await;
             timeline.settled.store(started, Ordering::SeqCst);
         } else {
             let broken = format!("broken in round {round}, and not a component");

@@ -24,7 +24,10 @@ async fn publications_reach_subscribers_in_order_with_positions_and_nobody_else(
     }
     for n in 0..20 {
         let receipt = alice
-            .request("publish", json!({ "topic": "room.1", "type": "chat", "payload": { "n": n }, "exclude_self": n % 2 == 0 }))
+            .request(
+                "publish",
+                json!({ "topic": "room.1", "type": "chat", "payload": { "n": n }, "exclude_self": n % 2 == 0 }),
+            )
             .await;
         assert_eq!(receipt["type"], "published", "{receipt}");
     }

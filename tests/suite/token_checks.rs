@@ -76,7 +76,8 @@ async fn every_algorithm_is_verified_with_its_kind_of_key() {
         let token = Claims::of("alice").sign_with(Header::new(algorithm), key);
         assert_eq!(outcome(&server, &token).await, "alice", "{algorithm:?}");
     }
-    for (algorithm, key) in [(Algorithm::RS256, &other_rsa), (Algorithm::PS256, &other_rsa), (Algorithm::HS256, &secret)]
+    for (algorithm, key) in
+        [(Algorithm::RS256, &other_rsa), (Algorithm::PS256, &other_rsa), (Algorithm::HS256, &secret)]
     {
         let token = Claims::of("alice").sign_with(Header::new(algorithm), key);
         assert_eq!(outcome(&server, &token).await, "JWT_SIGNATURE_INVALID", "{algorithm:?} with another's key");
@@ -156,7 +157,8 @@ async fn every_outcome_is_audited_with_the_connection_id() {
     let line = server.logged(&["switchboard::audit", client.connection_id()]).await;
     assert!(line.contains("alice"), "{line}");
 
-    let refusal = Client::with_token(&server, &Claims::of("bob").with("exp", 1000).sign()).await.err().expect("refused");
+    let refusal =
+        Client::with_token(&server, &Claims::of("bob").with("exp", 1000).sign()).await.err().expect("refused");
     let id = refusal.response.header("x-connection-id").expect("an id").to_owned();
     let line = server.logged(&["switchboard::audit", &id]).await;
     assert!(line.contains("JWT_EXPIRED"), "{line}");
@@ -169,15 +171,14 @@ async fn a_replaced_key_file_is_trusted_and_the_old_key_is_not() {
     let file = folder.path().join("key");
     std::fs::write(&file, b"the first secret, of 32 bytes ..").expect("written");
     let server = server_with_auth(&format!("keys = [\"file:{}\"]\nkey_refresh = \"1s\"", file.display())).await;
-    let signed_with = |secret: &[u8]| Claims::of("alice").sign_with(Header::default(), &EncodingKey::from_secret(secret));
-    let (first, second) = (signed_with(b"the first secret, of 32 bytes .."), signed_with(b"the second secret, of 32 bytes ."));
+    let signed_with =
+        |secret: &[u8]| Claims::of("alice").sign_with(Header::default(), &EncodingKey::from_secret(secret));
+    let (first, second) =
+        (signed_with(b"the first secret, of 32 bytes .."), signed_with(b"the second secret, of 32 bytes ."));
     assert_eq!(outcome(&server, &first).await, "alice");
     assert_eq!(outcome(&server, &second).await, "JWT_SIGNATURE_INVALID");
     std::fs::write(&file, b"the second secret, of 32 bytes .").expect("written");
-    eventually("the new key to be trusted", async || {
-        (outcome(&server, &second).await == "alice").then_some(())
-    })
-    .await;
+    eventually("the new key to be trusted", async || (outcome(&server, &second).await == "alice").then_some(())).await;
     assert_eq!(outcome(&server, &first).await, "JWT_SIGNATURE_INVALID");
 }
 
@@ -253,7 +254,16 @@ impl Issuer {
 async fn the_key_made_at_first_start_is_private_and_signs_what_the_token_command_prints() {
     let server = server_with_auth("").await;
     let token = crate::harness::run_switchboard(&[
-        "token", "--sub", "alice", "--scope", "chat", "--scope", "tools", "--ttl", "5m", "--data-dir",
+        "token",
+        "--sub",
+        "alice",
+        "--scope",
+        "chat",
+        "--scope",
+        "tools",
+        "--ttl",
+        "5m",
+        "--data-dir",
         server.data_dir().to_str().expect("UTF-8"),
     ]);
     assert!(token.success, "{}", token.stderr);

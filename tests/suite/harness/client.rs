@@ -129,7 +129,8 @@ impl Client {
             return self.unread.remove(index).expect("the index was just found");
         }
         loop {
-            let frame = within_patience!(what, self.read()).unwrap_or_else(|code| panic!("closed {code:?}, awaiting {what}"));
+            let frame =
+                within_patience!(what, self.read()).unwrap_or_else(|code| panic!("closed {code:?}, awaiting {what}"));
             if fits(&frame) {
                 return frame;
             }

@@ -10,8 +10,7 @@ fn target_folder() -> PathBuf {
 
 /// The binary under test.
 pub fn switchboard_binary() -> PathBuf {
-    let path =
-        std::env::var_os("SWITCHBOARD_BIN").map_or_else(|| target_folder().join("switchboard"), PathBuf::from);
+    let path = std::env::var_os("SWITCHBOARD_BIN").map_or_else(|| target_folder().join("switchboard"), PathBuf::from);
     assert!(path.exists(), "{} is missing: run `cargo xtask test`, or `cargo build -p switchboard`", path.display());
     path
 }

@@ -165,10 +165,6 @@ impl Server {
         self.folder.path().join("switchboard.toml")
     }
 
-    pub fn process_id(&self) -> u32 {
-        self.process.id()
-    }
-
     /// Puts a component into the plugin directory in the documented way: written aside, renamed in.
     pub fn install(&self, name: &str, component: &Path) {
         let bytes = std::fs::read(component).expect("the component is read");
