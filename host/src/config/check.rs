@@ -266,3 +266,6 @@ fn check_heartbeat(heartbeat: &HeartbeatConfig, reader: &mut Reader<'_>) {
 fn written_of<'p>(reader: &Reader<'_>, first: &'p str, second: &'p str) -> &'p str {
     if reader.origin_of(first) == Origin::Default { second } else { first }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     environment,
     setting::{Kind, Setting},
-    settings::{PLUGIN_DEFAULTS, SECTIONS, Section},
+    settings::{SECTIONS, Section},
 };
 
 const OPENING: &str = r#"# Configuration
@@ -146,6 +146,5 @@ mod tests {
             assert!(page.contains(&variable) && seen.insert(variable), "{path}");
             assert!(setting.sentence.ends_with('.'), "{path}");
         }
-        assert!(page.contains(&format!("## `[{PLUGIN_DEFAULTS}]`")));
     }
 }
