@@ -84,8 +84,8 @@ async fn not_found(uri: axum::http::Uri) -> Response {
 }
 
 async fn method_not_allowed(method: axum::http::Method) -> Response {
-    let problem = ErrorPayload::new(ErrorCode::MethodNotAllowed, format!("{method} is not answered here"))
-        .with_help("use GET");
+    let problem =
+        ErrorPayload::new(ErrorCode::MethodNotAllowed, format!("{method} is not answered here")).with_help("use GET");
     refusal(ErrorCode::MethodNotAllowed, problem)
 }
 
@@ -100,6 +100,7 @@ mod tests {
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::{TcpListener, TcpStream},
     };
+    use tokio_util::task::TaskTracker;
 
     use super::*;
     use crate::config::{check, raw::Sources};
@@ -114,7 +115,7 @@ mod tests {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::task::spawn(async move { axum::serve(listener, router(state)).await });
+        TaskTracker::new().spawn(async move { axum::serve(listener, router(state)).await });
         address
     }
 

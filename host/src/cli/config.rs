@@ -151,7 +151,11 @@ fn assignment(effective: &Effective) -> String {
 mod tests {
     use super::*;
 
-    fn run_on(text: &str, json: bool, command: fn(Input, &mut Vec<u8>, &mut Vec<u8>) -> anyhow::Result<ExitCode>) -> (ExitCode, String, String) {
+    fn run_on(
+        text: &str,
+        json: bool,
+        command: fn(Input, &mut Vec<u8>, &mut Vec<u8>) -> anyhow::Result<ExitCode>,
+    ) -> (ExitCode, String, String) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("switchboard.toml");
         std::fs::write(&file, text).unwrap();
@@ -160,15 +164,23 @@ mod tests {
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
-    const GOOD: &str = "[limits]\nmax_in_flight = 7\n[plugins.agent]\nsettings = { api_key = \"s3cret\", model = \"small\" }\n";
+    const GOOD: &str =
+        "[limits]\nmax_in_flight = 7\n[plugins.agent]\nsettings = { api_key = \"s3cret\", model = \"small\" }\n";
     const BAD: &str = "[limits]\nmax_in_flight = 0\nmax_in_fligth = 1\n";
 
     #[test]
     fn what_is_shown_is_toml_that_means_the_same_and_holds_no_secret() {
         let (code, out, _) = run_on(GOOD, false, show_settings);
         assert_eq!(code, ExitCode::SUCCESS);
-        assert!(out.lines().any(|line| line.starts_with("limits.max_in_flight = 7 ") && line.contains("switchboard.toml:2:17")), "{out}");
-        assert!(out.lines().any(|line| line.starts_with("limits.max_connections = 10000 ") && line.ends_with("# default")), "{out}");
+        assert!(
+            out.lines()
+                .any(|line| line.starts_with("limits.max_in_flight = 7 ") && line.contains("switchboard.toml:2:17")),
+            "{out}"
+        );
+        assert!(
+            out.lines().any(|line| line.starts_with("limits.max_connections = 10000 ") && line.ends_with("# default")),
+            "{out}"
+        );
         assert!(!out.contains("s3cret") && out.contains("small"), "{out}");
         let again = check::check(&Sources::default(), Some(out.as_bytes())).unwrap();
         assert_eq!(again.config.limits.max_in_flight, 7);
@@ -178,7 +190,10 @@ mod tests {
     fn faults_go_to_standard_error_for_people_and_to_standard_output_as_json() {
         let (code, out, err) = run_on(BAD, false, check_settings);
         assert_eq!((code, out.as_str()), (ExitCode::FAILURE, ""));
-        assert!(err.contains(":2:17: limits.max_in_flight: is 0") && err.contains("did you mean `max_in_flight`?"), "{err}");
+        assert!(
+            err.contains(":2:17: limits.max_in_flight: is 0") && err.contains("did you mean `max_in_flight`?"),
+            "{err}"
+        );
         assert!(err.ends_with("2 faults.\n"), "{err}");
         let (code, out, err) = run_on(BAD, true, show_settings);
         assert_eq!((code, err.as_str()), (ExitCode::FAILURE, ""));

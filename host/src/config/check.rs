@@ -10,12 +10,15 @@ use switchboard_protocol::MessageType;
 
 use super::{
     Config, Grants, HeartbeatConfig, LimitConfig, OriginConfig, OriginPattern, PluginConfig, ServerConfig,
+    convert::FromValue,
     effective::Effective,
     fault::{Fault, Faults, Origin},
     place,
     raw::{Located, Raw, Sources, Value, parse_value},
     reader::Reader,
+    setting::ENVIRONMENTS,
     settings::{self, PLUGIN_DEFAULTS},
+    units,
 };
 
 /// No settings file is nearly as long; what is, is another file.
@@ -69,17 +72,11 @@ pub(crate) fn check(sources: &Sources, content: Option<&[u8]>) -> Result<Checked
     let raw = Raw::read(sources, text.map(|text| (path.as_path(), text)), &mut faults);
     let mut reader = Reader::new(&raw);
     let config = read_config(&mut reader);
-    if let Some(config) = &config {
-        check_relations(config, &mut reader);
-    }
     faults.append(&mut reader.faults);
     match config {
-        Some(config) if faults.is_empty() => Ok(Checked {
-            config,
-            effective: reader.effective,
-            warnings: raw.warnings,
-            digest: content.map(digest_of),
-        }),
+        Some(config) if faults.is_empty() => {
+            Ok(Checked { config, effective: reader.effective, warnings: raw.warnings, digest: content.map(digest_of) })
+        }
         _ => Err(Faults::new(faults)),
     }
 }
@@ -124,6 +121,10 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
     let plugins: Vec<_> =
         names.into_iter().map(|name| (read_plugin(reader, &format!("plugins.{name}")), name)).collect();
     let type_owners = read_type_owners(reader);
+    // Bounds between two settings: for each section that could be read, whatever the others are like.
+    server.iter().for_each(|server| check_addresses(server, reader));
+    limits.iter().for_each(|limits| check_frame(limits, reader));
+    heartbeat.iter().for_each(|heartbeat| check_heartbeat(heartbeat, reader));
     Some(Config {
         server: server?,
         auth: auth?,
@@ -141,7 +142,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
 fn read_origins(reader: &mut Reader<'_>) -> Option<OriginConfig> {
     // The tables of other environments are checked, too: they will be in force elsewhere.
     let environment = reader.read::<String>("origins", "environment");
-    for other in super::setting::ENVIRONMENTS {
+    for other in ENVIRONMENTS {
         for name in ["allow", "allow_missing"] {
             check_origins_of(reader, other, name, environment.as_deref() == Some(*other));
         }
@@ -165,7 +166,7 @@ fn check_origins_of(reader: &mut Reader<'_>, environment: &str, name: &str, in_f
     };
 }
 
-fn origin_setting<T: super::convert::FromValue>(reader: &mut Reader<'_>, environment: &str, name: &str) -> Option<T> {
+fn origin_setting<T: FromValue>(reader: &mut Reader<'_>, environment: &str, name: &str) -> Option<T> {
     let setting = place::find("origins", name)?;
     let path = format!("origins.{name}");
     let own = format!("origins.{environment}.{name}");
@@ -191,13 +192,7 @@ fn read_plugin(reader: &mut Reader<'_>, section: &str) -> Option<PluginConfig> {
     let limits = settings::plugin_limits(reader, &format!("{section}.limits"));
     let grants: Option<Grants> = settings::plugin_grants(reader, &format!("{section}.grants"));
     isolation?;
-    Some(PluginConfig {
-        enabled: enabled?,
-        required: required?,
-        limits: limits?,
-        grants: grants?,
-        settings: settings?,
-    })
+    Some(PluginConfig { enabled: enabled?, required: required?, limits: limits?, grants: grants?, settings: settings? })
 }
 
 fn read_type_owners(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
@@ -222,20 +217,13 @@ fn read_type_owners(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
             continue;
         }
         owners.insert(message_type.clone(), owner.clone());
-        let effective =
-            Effective { path, value: owner.as_str().into(), origin: located.origin.clone(), fixed: false };
+        let effective = Effective { path, value: owner.as_str().into(), origin: located.origin.clone(), fixed: false };
         reader.effective.push(effective);
     }
     owners
 }
 
-/// Bounds that lie between two settings.
-fn check_relations(config: &Config, reader: &mut Reader<'_>) {
-    check_addresses(&config.server, reader);
-    check_frame(&config.limits, reader);
-    check_heartbeat(&config.heartbeat, reader);
-}
-
+/// Two listeners cannot have one address.
 fn check_addresses(server: &ServerConfig, reader: &mut Reader<'_>) {
     if server.listen == server.admin_listen && server.listen.port() != 0 {
         let problem = format!("is {}, which is server.listen, too", server.admin_listen);
@@ -254,8 +242,7 @@ fn check_frame(limits: &LimitConfig, reader: &mut Reader<'_>) {
 
 fn check_heartbeat(heartbeat: &HeartbeatConfig, reader: &mut Reader<'_>) {
     if heartbeat.grace <= heartbeat.interval {
-        let (grace, interval) =
-            (super::units::format_duration(heartbeat.grace), super::units::format_duration(heartbeat.interval));
+        let (grace, interval) = (units::format_duration(heartbeat.grace), units::format_duration(heartbeat.interval));
         let problem = format!("heartbeat.grace is {grace} and heartbeat.interval is {interval}");
         let at = written_of(reader, "heartbeat.grace", "heartbeat.interval");
         reader.fault_at(at, problem, "the grace has to be longer than the interval, or every idle socket is closed");

@@ -299,7 +299,9 @@ fn is_loopback(host: &str) -> bool {
 /// A relative path in a file means the same wherever the process was started.
 fn from_folder_of(origin: &Origin, path: &str) -> PathBuf {
     match origin {
-        Origin::File { path: file, .. } => file.parent().map_or_else(|| PathBuf::from(path), |folder| folder.join(path)),
+        Origin::File { path: file, .. } => {
+            file.parent().map_or_else(|| PathBuf::from(path), |folder| folder.join(path))
+        }
         _ => PathBuf::from(path),
     }
 }

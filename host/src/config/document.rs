@@ -6,6 +6,7 @@ use super::{
     environment,
     setting::{Kind, Setting},
     settings::{SECTIONS, Section},
+    units,
 };
 
 const OPENING: &str = r#"# Configuration
@@ -24,6 +25,8 @@ one file, `switchboard.toml` in the working directory, or the one that `--config
   force, and where each value came from. Both take `--config FILE` and `--json`, and show no secret.
 - **In the environment** a list is written with commas (`https://a.example,https://b.example`) or as in
   TOML, a table as a JSON object. `SWITCHBOARD_PLUGINS_AGENT_ENABLED` is `enabled` in `[plugins.agent]`.
+- **Durations** are strings of whole numbers with units: `ms`, `s`, `m`, `h`, `d` (`"30s"`, `"1h30m"`).
+  **Sizes** are numbers of bytes, or strings with a unit: `B`, `KiB`, `MiB`, `GiB`, `kB`, `MB`, `GB` (`"64KiB"`).
 - **Paths** that are relative start from the file's folder if they stand in the file, else from the working
   directory.
 
@@ -56,7 +59,8 @@ is left out has the value of `[plugin_defaults]`.
 
 ## `[type_owners]`
 
-Two plugins that declare the same message type are refused unless this table names the one that has it:
+Two plugins that declare the same message type are refused unless this table names the one that has it. It is
+read from the file alone.
 
 ```toml
 [type_owners]
@@ -97,6 +101,9 @@ fn write_section(page: &mut String, Section { path, sentence, settings }: &Secti
 fn allowed(Setting { kind, .. }: &Setting) -> String {
     match kind {
         Kind::Words(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(" or "),
+        // The page says once how these are written.
+        Kind::Time { min, max } => format!("{} to {}", units::format_duration(*min), units::format_duration(*max)),
+        Kind::Bytes { min, max } => format!("{} to {}", units::format_size(*min), units::format_size(*max)),
         kind => kind.allowed(),
     }
 }
@@ -114,7 +121,10 @@ mod tests {
             std::fs::write(&path, page).unwrap();
         }
         let written = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(written == page, "docs/{file} is stale; `{UPDATE}=1 cargo test -p switchboard --lib fresh` rewrites it");
+        assert!(
+            written == page,
+            "docs/{file} is stale; `{UPDATE}=1 cargo test -p switchboard --lib fresh` rewrites it"
+        );
     }
 
     #[test]

@@ -47,7 +47,9 @@ impl Effective {
 fn without_queries(keys: Json) -> Json {
     let Json::Array(keys) = keys else { return Json::Null };
     let shown = |key: Json| match key.as_str().and_then(|key| key.split_once('?')) {
-        Some((address, _)) if key.as_str().is_some_and(|key| key.starts_with("http")) => json!(format!("{address}?{HIDDEN}")),
+        Some((address, _)) if key.as_str().is_some_and(|key| key.starts_with("http")) => {
+            json!(format!("{address}?{HIDDEN}"))
+        }
         _ => key,
     };
     keys.into_iter().map(shown).collect()

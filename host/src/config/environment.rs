@@ -91,14 +91,12 @@ fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<Strin
     if OTHERS.contains(&name) {
         return None;
     }
-    let in_section = place::section_names().iter()
-        .any(|section| name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with(&format!("{}_", section.to_ascii_uppercase()))));
-    match nearest(name, known) {
-        // The prefix is the same in all names, so that a third of the letters would be too generous.
-        Some(meant) if in_section || meant.len().abs_diff(name.len()) <= 2 => {
-            Some(format!("the environment variable {name} names no setting; did you mean {meant}?"))
-        }
-        _ if in_section => Some(format!("the environment variable {name} names no setting")),
-        _ => None,
+    // Without the prefix, which all names share: with it, any of them would seem near.
+    let rest = name.strip_prefix(PREFIX)?;
+    if let Some(meant) = nearest(rest, known.filter_map(|known| known.strip_prefix(PREFIX))) {
+        return Some(format!("the environment variable {name} names no setting; did you mean {PREFIX}{meant}?"));
     }
+    let of_section = |section: &String| rest.starts_with(&format!("{}_", section.to_ascii_uppercase()));
+    let ours = place::section_names().iter().any(of_section);
+    ours.then(|| format!("the environment variable {name} names no setting"))
 }

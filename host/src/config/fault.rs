@@ -153,7 +153,9 @@ mod tests {
     #[test]
     fn a_typing_error_is_met_by_the_name_that_was_meant() {
         let names = ["listen", "admin_listen", "data_dir", "plugin_dir"];
-        for (typed, meant) in [("lisen", "listen"), ("lsiten", "listen"), ("datadir", "data_dir"), ("plugins_dir", "plugin_dir")] {
+        for (typed, meant) in
+            [("lisen", "listen"), ("lsiten", "listen"), ("datadir", "data_dir"), ("plugins_dir", "plugin_dir")]
+        {
             assert_eq!(nearest(typed, names), Some(meant), "{typed}");
         }
     }

@@ -19,7 +19,11 @@ enum Meaning {
     /// Every origin that names a site: not `null`, which sandboxed frames and local files share.
     Any,
     Null,
-    Site { scheme: String, host: Host, port: Port },
+    Site {
+        scheme: String,
+        host: Host,
+        port: Port,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -247,7 +251,13 @@ mod tests {
         check(
             "http://localhost:*",
             &["http://localhost", "http://localhost:80", "http://localhost:5173", "http://LOCALHOST:1"],
-            &["https://localhost:5173", "http://localhost.evil.com:5173", "http://localhost:0", "http://localhost:65536", "http://localhost:*"],
+            &[
+                "https://localhost:5173",
+                "http://localhost.evil.com:5173",
+                "http://localhost:0",
+                "http://localhost:65536",
+                "http://localhost:*",
+            ],
         );
         check("http://[::1]:*", &["http://[::1]:3000", "http://[0:0::1]"], &["http://[::2]:3000", "http://::1:3000"]);
         check("https://*.example.com:*", &["https://a.example.com:8443"], &["https://example.com:8443"]);

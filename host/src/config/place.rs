@@ -49,9 +49,9 @@ pub(crate) fn find(section: &str, name: &str) -> Option<&'static Setting> {
 
 /// Every setting that is not a single plugin's, by path.
 pub(crate) fn all() -> impl Iterator<Item = (String, &'static Setting)> {
-    SECTIONS
-        .iter()
-        .flat_map(|section| section.settings.iter().map(|setting| (format!("{}.{}", section.path, setting.name), setting)))
+    SECTIONS.iter().flat_map(|section| {
+        section.settings.iter().map(|setting| (format!("{}.{}", section.path, setting.name), setting))
+    })
 }
 
 /// Every setting of a plugin, by the path below the plugin's name.
@@ -110,7 +110,8 @@ fn with_defaults(section: &str) -> String {
 /// The next step of the paths of all sections below this one.
 fn names_of_subsections(path: &str) -> Vec<String> {
     let below = |section: &super::settings::Section| {
-        let rest = if path.is_empty() { Some(section.path) } else { section.path.strip_prefix(path)?.strip_prefix('.') };
+        let rest =
+            if path.is_empty() { Some(section.path) } else { section.path.strip_prefix(path)?.strip_prefix('.') };
         Some(rest?.split('.').next()?.to_owned())
     };
     SECTIONS.iter().filter_map(below).collect()

@@ -111,7 +111,9 @@ impl Value {
             Self::Integer(number) => Some(Json::from(*number)),
             Self::Float(number) => serde_json::Number::from_f64(*number).map(Json::Number),
             Self::Switch(on) => Some(Json::from(*on)),
-            Self::List(items) => items.iter().map(|item| item.value.to_json()).collect::<Option<Vec<_>>>().map(Json::Array),
+            Self::List(items) => {
+                items.iter().map(|item| item.value.to_json()).collect::<Option<Vec<_>>>().map(Json::Array)
+            }
             Self::Table(entries) => entries
                 .iter()
                 .map(|(name, entry)| Some((name.clone(), entry.value.to_json()?)))
@@ -133,7 +135,9 @@ impl Value {
                 (None, None) => Self::Other("a number out of range"),
             },
             Json::Array(items) => Self::List(items.into_iter().map(located).collect()),
-            Json::Object(entries) => Self::Table(entries.into_iter().map(|(name, json)| (name, located(json))).collect()),
+            Json::Object(entries) => {
+                Self::Table(entries.into_iter().map(|(name, json)| (name, located(json))).collect())
+            }
             Json::Null => Self::Other("null"),
         }
     }

@@ -15,7 +15,7 @@ use super::{
     Config, LiveConfig,
     check::{self, Checked, FileDigest},
     effective::Effective,
-    fault::{Fault, Faults},
+    fault::Faults,
     raw::Sources,
 };
 
@@ -168,9 +168,8 @@ fn keep_fixed(checked: &mut Checked, running: &Config, in_force: &[Effective]) -
 }
 
 fn tell(path: &Path, faults: &Faults) {
-    for fault @ Fault { origin, setting, .. } in &faults.0 {
-        let setting = setting.as_deref().unwrap_or_default();
-        tracing::error!(%origin, setting, "{fault}");
+    for fault in &faults.0 {
+        tracing::error!("{fault}");
     }
     tracing::error!(file = %path.display(), faults = faults.0.len(), "settings refused; the running ones stay");
 }

@@ -22,16 +22,28 @@ pub(crate) struct Setting {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Switch,
-    Count { min: u64, max: u64 },
-    Bytes { min: u64, max: u64 },
-    Time { min: Duration, max: Duration },
+    Count {
+        min: u64,
+        max: u64,
+    },
+    Bytes {
+        min: u64,
+        max: u64,
+    },
+    Time {
+        min: Duration,
+        max: Duration,
+    },
     Text,
     /// In the syntax of `tracing_subscriber::EnvFilter`.
     Filter,
     Words(&'static [&'static str]),
     Address,
     Folder,
-    List { of: Element, may_be_empty: bool },
+    List {
+        of: Element,
+        may_be_empty: bool,
+    },
     Object,
 }
 
@@ -55,18 +67,23 @@ impl Kind {
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
             Self::Bytes { min, max } => {
                 let (min, max) = (units::format_size(min), units::format_size(max));
-                format!("a size from {min} to {max}: bytes, or a string with a unit (B, KiB, MiB, GiB, kB, MB, GB) such as \"64KiB\"")
+                format!(
+                    "a size from {min} to {max}: bytes, or a string with a unit (B, KiB, MiB, GiB, kB, MB, GB) such as \"64KiB\""
+                )
             }
             Self::Time { min, max } => {
                 let (min, max) = (units::format_duration(min), units::format_duration(max));
-                format!("a duration from {min} to {max}: a string of whole numbers with units (ms, s, m, h, d) such as \"30s\"")
+                format!(
+                    "a duration from {min} to {max}: a string of whole numbers with units (ms, s, m, h, d) such as \"30s\""
+                )
             }
             Self::Text => "a string that is not empty".to_owned(),
             Self::Filter => "a filter such as \"info\" or \"info,switchboard::auth=debug\"".to_owned(),
-            Self::Words(words) => {
-                words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or ")
+            Self::Words(words) => words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(" or "),
+            Self::Address => {
+                "an IP address with a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"; port 0 takes a free one"
+                    .to_owned()
             }
-            Self::Address => "an IP address with a port, such as \"127.0.0.1:8080\" or \"[::]:8080\"; port 0 takes a free one".to_owned(),
             Self::Folder => "a folder; a relative one in the file starts from the file's own folder".to_owned(),
             Self::List { of, may_be_empty } => {
                 let empty = if may_be_empty { "" } else { "; not empty" };
@@ -93,9 +110,8 @@ impl Element {
 }
 
 /// Signatures that can be verified.
-pub(crate) const ALGORITHMS: &[&str] = &[
-    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
-];
+pub(crate) const ALGORITHMS: &[&str] =
+    &["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
 /// The imports of the plugin contract.
 pub(crate) const INTERFACES: &[&str] =

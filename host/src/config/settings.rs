@@ -54,8 +54,12 @@ pub(crate) struct Section {
 }
 
 macro_rules! is_fixed {
-    () => { false };
-    (fixed) => { true };
+    () => {
+        false
+    };
+    (fixed) => {
+        true
+    };
 }
 
 /// Rows alone, for sections that are put together by hand.
@@ -179,9 +183,21 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "limits", sentence: "What clients may use.", settings: LIMITS },
     Section { path: "heartbeat", sentence: "How a lost peer is noticed.", settings: HEARTBEAT },
     Section { path: "logging", sentence: "What is logged, and how.", settings: LOGGING },
-    Section { path: PLUGIN_DEFAULTS, sentence: "What a plugin is given that has no section of its own, or leaves something out there. `[plugins.NAME]` has the same settings.", settings: PLUGIN },
-    Section { path: "plugin_defaults.limits", sentence: "Bounds on one call. `[plugins.NAME.limits]` has the same settings.", settings: PLUGIN_LIMITS },
-    Section { path: "plugin_defaults.grants", sentence: "What a plugin may import and reach. `[plugins.NAME.grants]` has the same settings.", settings: PLUGIN_GRANTS },
+    Section {
+        path: PLUGIN_DEFAULTS,
+        sentence: "What a plugin is given that has no section of its own, or leaves something out there. `[plugins.NAME]` has the same settings.",
+        settings: PLUGIN,
+    },
+    Section {
+        path: "plugin_defaults.limits",
+        sentence: "Bounds on one call. `[plugins.NAME.limits]` has the same settings.",
+        settings: PLUGIN_LIMITS,
+    },
+    Section {
+        path: "plugin_defaults.grants",
+        sentence: "What a plugin may import and reach. `[plugins.NAME.grants]` has the same settings.",
+        settings: PLUGIN_GRANTS,
+    },
 ];
 
 /// The section whose settings every plugin's section has, too.

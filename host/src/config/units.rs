@@ -71,21 +71,32 @@ mod tests {
 
     #[test]
     fn durations_are_read_in_every_unit_and_combined() {
-        for (text, millis) in [("0", 0), ("0s", 0), ("250ms", 250), ("30s", 30_000), ("1h30m", 5_400_000), ("1d", 86_400_000)] {
+        for (text, millis) in
+            [("0", 0), ("0s", 0), ("250ms", 250), ("30s", 30_000), ("1h30m", 5_400_000), ("1d", 86_400_000)]
+        {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
     }
 
     #[test]
     fn what_is_not_a_duration_is_refused() {
-        for text in ["", "30", "s", "-1s", "1.5s", "30 s", "30S", "1s2", "99999999999999999999s", "400000000000000000d"] {
+        for text in ["", "30", "s", "-1s", "1.5s", "30 s", "30S", "1s2", "99999999999999999999s", "400000000000000000d"]
+        {
             assert_eq!(parse_duration(text), None, "{text}");
         }
     }
 
     #[test]
     fn sizes_are_read_in_every_unit() {
-        for (text, bytes) in [("0", 0), ("512", 512), ("1B", 1), ("64KiB", 65_536), ("64 KiB", 65_536), ("1MB", 1_000_000), ("2GiB", 2 << 30)] {
+        for (text, bytes) in [
+            ("0", 0),
+            ("512", 512),
+            ("1B", 1),
+            ("64KiB", 65_536),
+            ("64 KiB", 65_536),
+            ("1MB", 1_000_000),
+            ("2GiB", 2 << 30),
+        ] {
             assert_eq!(parse_size(text), Some(bytes), "{text}");
         }
     }

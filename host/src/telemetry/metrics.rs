@@ -151,7 +151,10 @@ mod tests {
         metrics.plugin_load_duration.get_or_create(&plugin).observe(0.01);
         metrics.plugin_calls_in_flight.get_or_create(&plugin).inc();
         metrics.plugin_log_lines_dropped.get_or_create(&plugin).inc();
-        metrics.plugin_serving.get_or_create(&PluginVersionLabel { plugin: "echo".into(), version: "1.0.0".into() }).set(1);
+        metrics
+            .plugin_serving
+            .get_or_create(&PluginVersionLabel { plugin: "echo".into(), version: "1.0.0".into() })
+            .set(1);
         metrics
     }
 
@@ -161,10 +164,9 @@ mod tests {
         let table = Metrics::table();
         for row in table.lines().skip(2) {
             let name = row.split('`').nth(1).unwrap();
-            let rendered = |line: &str| {
-                let rest = line.strip_prefix(name).or_else(|| line.strip_prefix(&format!("{name}_count")));
-                rest.is_some_and(|rest| rest.starts_with([' ', '{']))
-            };
+            let is_sample =
+                |line: &str, name: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+            let rendered = |line: &str| is_sample(line, name) || is_sample(line, &format!("{name}_count"));
             assert!(text.lines().any(rendered), "{name} is not in:\n{text}");
         }
     }

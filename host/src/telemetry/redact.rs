@@ -126,7 +126,9 @@ mod tests {
 
     #[test]
     fn a_token_is_hidden_wherever_it_stands() {
-        for query in ["q=eyJhbGciOi.J9.x", "eyJhbGciOi.J9.x", "eyJhbGciOi.J9.x=", "a&q=%65yJhbGciOi.J9.x", &"Zm9v".repeat(20)] {
+        for query in
+            ["q=eyJhbGciOi.J9.x", "eyJhbGciOi.J9.x", "eyJhbGciOi.J9.x=", "a&q=%65yJhbGciOi.J9.x", &"Zm9v".repeat(20)]
+        {
             let shown = redact_query(query);
             assert!(shown.contains("(redacted)") && !shown.contains("J9") && !shown.contains("Zm9vZm"), "{shown}");
         }

@@ -64,9 +64,7 @@ where
             fmt::layer().with_writer(stderr).with_ansi(colours).boxed()
         }
         // The fields of the event beside its message; those of the spans below `spans`, outermost first.
-        LogFormat::Json => {
-            fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(stderr).boxed()
-        }
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(stderr).boxed(),
     }
 }
 

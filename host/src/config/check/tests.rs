@@ -227,6 +227,8 @@ fn bounds_between_settings_are_told_at_the_one_that_was_written() {
     one_fault("[limits]\nmax_message_bytes = \"2MiB\"\n", &[":2:21:", "limits.max_frame_bytes is 1048576"]);
     one_fault("[limits]\nmax_frame_bytes = 1024\n", &[":2:19:", "raise the one or lower the other"]);
     one_fault("[server]\nlisten = \"127.0.0.1:9090\"\n", &[":2:10:", "give each its own port"]);
+    let both = faults("[heartbeat]\ngrace = \"1s\"\n[limits]\nmax_in_flight = 0\n", &[]);
+    assert_eq!(both.len(), 2, "{both:#?}");
     good("[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n");
     good("[heartbeat]\ninterval = \"100ms\"\ngrace = \"200ms\"\n");
 }
@@ -272,7 +274,10 @@ fn a_faulty_default_of_all_plugins_is_told_once() {
 
 #[test]
 fn another_isolation_than_message_names_what_is_supported() {
-    one_fault("[plugins.a]\nisolation = \"shared\"\n", &[":2:13:", "plugins.a.isolation: is \"shared\"", "allowed: \"message\""]);
+    one_fault(
+        "[plugins.a]\nisolation = \"shared\"\n",
+        &[":2:13:", "plugins.a.isolation: is \"shared\"", "allowed: \"message\""],
+    );
     good("[plugins.a]\nisolation = \"message\"\n");
 }
 
@@ -392,7 +397,10 @@ fn an_owner_of_a_type_is_a_plugin_and_the_type_one_that_plugins_can_have() {
 #[test]
 fn a_filter_has_to_be_one() {
     good("[logging]\nfilter = \"info,switchboard::auth=debug\"\n");
-    one_fault("[logging]\nfilter = \"info,switchboard=loud\"\n", &["logging.filter: is \"info,switchboard=loud\"", "a filter such as"]);
+    one_fault(
+        "[logging]\nfilter = \"info,switchboard=loud\"\n",
+        &["logging.filter: is \"info,switchboard=loud\"", "a filter such as"],
+    );
     one_fault("[logging]\nformat = \"xml\"\n", &["allowed: \"text\" or \"json\""]);
 }
 
