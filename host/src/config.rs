@@ -7,10 +7,20 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) mod check;
+pub(crate) mod convert;
+pub(crate) mod document;
+pub(crate) mod effective;
+pub(crate) mod environment;
+pub(crate) mod fault;
 pub(crate) mod live;
 pub(crate) mod origin_pattern;
+pub(crate) mod place;
 pub(crate) mod raw;
+pub(crate) mod reader;
 pub(crate) mod reload;
+pub(crate) mod setting;
+pub(crate) mod settings;
+pub(crate) mod units;
 
 pub(crate) use live::LiveConfig;
 pub(crate) use origin_pattern::OriginPattern;
@@ -36,6 +46,21 @@ impl Config {
     /// The section of a plugin, or the defaults.
     pub fn plugin(&self, name: &str) -> &PluginConfig {
         self.plugins.get(name).unwrap_or(&self.plugin_defaults)
+    }
+
+    /// The defaults, with everything of the machine replaced: free ports, and folders below `data_dir`.
+    #[cfg(test)]
+    pub fn for_tests(data_dir: impl Into<PathBuf>) -> Self {
+        let data_dir = data_dir.into();
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let sources = raw::Sources {
+            listen: Some(any_port),
+            admin_listen: Some(any_port),
+            plugin_dir: Some(data_dir.join("plugins")),
+            data_dir: Some(data_dir),
+            ..raw::Sources::default()
+        };
+        check::check(&sources, None).expect("the defaults have no faults").config
     }
 }
 

@@ -1,5 +1,8 @@
 //! Switchboard's host. Modules in reading order.
 
+mod admin;
+mod cli;
+
 mod config;
 mod telemetry;
 

@@ -5,3 +5,13 @@ pub(crate) mod redact;
 pub(crate) mod tracing;
 
 pub(crate) use metrics::Metrics;
+
+/// docs/metrics.md.
+pub(crate) fn metrics_page() -> String {
+    format!(
+        "# Metrics\n\n<!-- Generated from the table of metrics: `switchboard config reference metrics`. -->\n\n\
+         `GET /metrics` on the admin listener answers in the OpenMetrics 1.0 text format, which Prometheus reads.\n\
+         No label names a user or a connection, so that the number of series is bounded by your plugins.\n\n{}",
+        Metrics::table()
+    )
+}

@@ -81,6 +81,8 @@ error_codes! {
     AuthKeysUnavailable = "AUTH_KEYS_UNAVAILABLE", 503, true, "try again; the operator finds the reason in the server's log";
     /// The Origin header names an origin that is not allowed.
     OriginRefused = "ORIGIN_REFUSED", 403, false, "connect from an allowed origin, or ask the operator to add yours to `origins.allow`";
+    /// The Host header does not name this server, as when a web page points its own name here (DNS rebinding).
+    HostRefused = "HOST_REFUSED", 403, false, "address the server by its own name";
     /// The server holds as many connections as it may.
     ConnectionLimitReached = "CONNECTION_LIMIT_REACHED", 503, true, "try again later";
     /// The user holds as many connections as one user may.

@@ -127,3 +127,56 @@ impl Metrics {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Families show nothing until one of their members was used.
+    fn used() -> Arc<Metrics> {
+        let metrics = Metrics::new();
+        let outcome = Outcome { outcome: "accepted" };
+        let plugin = Plugin { plugin: "echo".into() };
+        let plugin_outcome = PluginOutcome { plugin: "echo".into(), outcome: "ok" };
+        metrics.handshakes.get_or_create(&outcome).inc();
+        metrics.authentications.get_or_create(&outcome).inc();
+        metrics.config_reloads.get_or_create(&outcome).inc();
+        metrics.closes.get_or_create(&Close { code: 1000 }).inc();
+        metrics.errors_sent.get_or_create(&Code { code: "INVALID_JSON" }).inc();
+        metrics.messages.get_or_create(&plugin_outcome).inc();
+        metrics.plugin_calls.get_or_create(&plugin_outcome).inc();
+        metrics.plugin_loads.get_or_create(&plugin_outcome).inc();
+        metrics.message_duration.get_or_create(&plugin).observe(0.01);
+        metrics.plugin_call_duration.get_or_create(&plugin).observe(0.01);
+        metrics.plugin_load_duration.get_or_create(&plugin).observe(0.01);
+        metrics.plugin_calls_in_flight.get_or_create(&plugin).inc();
+        metrics.plugin_log_lines_dropped.get_or_create(&plugin).inc();
+        metrics
+            .plugin_serving
+            .get_or_create(&PluginVersionLabel { plugin: "echo".into(), version: "1.0.0".into() })
+            .set(1);
+        metrics
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_rendered_under_its_name() {
+        let text = used().render();
+        let table = Metrics::table();
+        for row in table.lines().skip(2) {
+            let name = row.split('`').nth(1).unwrap();
+            let is_sample =
+                |line: &str, name: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+            let rendered = |line: &str| is_sample(line, name) || is_sample(line, &format!("{name}_count"));
+            assert!(text.lines().any(rendered), "{name} is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn units_and_suffixes_stand_once_in_each_name() {
+        let text = used().render();
+        for doubled in ["_total_total", "_bytes_bytes", "_seconds_seconds", "switchboard_switchboard"] {
+            assert!(!text.contains(doubled), "{doubled} in:\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,204 @@
+//! The one table that names every setting: path, kind, bounds, default and a sentence.
+//!
+//! Unknown names, environment variables, `config show` and docs/configuration.md all come from here.
+//! Each section's macro also makes the function that reads it into its checked type, so that a field
+//! without a row, or a row without a field, does not compile.
+
+use std::time::Duration;
+
+use super::{
+    AuthConfig, Grants, HeartbeatConfig, LimitConfig, LoggingConfig, PluginLimits, ServerConfig,
+    reader::Reader,
+    setting::{ENVIRONMENTS, Element, Kind, Setting},
+};
+
+/// A live instance takes four memory mappings, and Linux gives a process 65,530 unless told otherwise.
+const MAX_CALLS: u64 = 16_000;
+
+/// The JSON parser itself gives up at 128 levels.
+const MAX_JSON_DEPTH: u64 = 100;
+
+/// More than any one machine has descriptors for.
+const MANY: u64 = 1_000_000;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+const fn time(min_millis: u64, max_secs: u64) -> Kind {
+    Kind::Time { min: Duration::from_millis(min_millis), max: Duration::from_secs(max_secs) }
+}
+
+const fn count(min: u64, max: u64) -> Kind {
+    Kind::Count { min, max }
+}
+
+const fn bytes(min: u64, max: u64) -> Kind {
+    Kind::Bytes { min, max }
+}
+
+const fn list(of: Element) -> Kind {
+    Kind::List { of, may_be_empty: true }
+}
+
+const fn some(of: Element) -> Kind {
+    Kind::List { of, may_be_empty: false }
+}
+
+/// A group of settings under one heading.
+#[derive(Debug)]
+pub(crate) struct Section {
+    pub path: &'static str,
+    pub sentence: &'static str,
+    pub settings: &'static [Setting],
+}
+
+macro_rules! is_fixed {
+    () => {
+        false
+    };
+    (fixed) => {
+        true
+    };
+}
+
+/// Rows alone, for sections that are put together by hand.
+macro_rules! rows {
+    ($($name:ident $($fixed:ident)?: $kind:expr, $default:literal, $sentence:literal;)+) => {
+        &[$(Setting { name: stringify!($name), kind: $kind, default: $default, sentence: $sentence, fixed: is_fixed!($($fixed)?) },)+]
+    };
+}
+
+/// Rows, and the function that reads them into a checked type.
+macro_rules! section {
+    ($table:ident, $read:ident -> $type:ident; $($name:ident $($fixed:ident)?: $kind:expr, $default:literal, $sentence:literal;)+) => {
+        const $table: &[Setting] = rows! { $($name $($fixed)?: $kind, $default, $sentence;)+ };
+
+        /// `None` if anything was wrong; all of it is with the reader then.
+        pub(crate) fn $read(reader: &mut Reader<'_>, section: &str) -> Option<$type> {
+            $(let $name = reader.read(section, stringify!($name));)+
+            Some($type { $($name: $name?,)+ })
+        }
+    };
+}
+
+section! { SERVER, server -> ServerConfig;
+    listen fixed: Kind::Address, r#""127.0.0.1:8080""#, "Where clients connect. Only this machine, until you decide otherwise.";
+    admin_listen fixed: Kind::Address, r#""127.0.0.1:9090""#, "Where metrics, health and the operator's pages are. It asks for no token yet, so keep it to yourself.";
+    data_dir fixed: Kind::Folder, r#"".switchboard""#, "Keys, caches and state; private to the user that runs the process.";
+    plugin_dir fixed: Kind::Folder, r#""plugins""#, "Where components (`NAME.wasm`) are dropped. The folder is watched.";
+    drain_timeout fixed: time(0, 3_600), r#""20s""#, "How long handlers and queues may take to finish after SIGTERM. Less than the 30 seconds after which Kubernetes kills.";
+    reconnect_window fixed: time(0, 600), r#""10s""#, "Over how long clients are asked to spread their return, so that they do not all come at once.";
+}
+
+section! { AUTH, auth -> AuthConfig;
+    keys: some(Element::Key), r#"["generated"]"#, "Where the keys are that verify tokens. `generated` is the random one that `serve` makes in the data folder at its first start and `switchboard token` signs with; replace it by your identity provider's.";
+    algorithms: some(Element::Algorithm), r#"["HS256", "RS256", "PS256", "ES256", "EdDSA"]"#, "Which signatures are accepted: the one of the generated key, and those that identity providers use.";
+    issuers: list(Element::Text), "[]", "Accepted values of `iss`; empty does not check it. Set it when the keys are an identity provider's.";
+    audiences: list(Element::Text), "[]", "Accepted values of `aud`; empty does not check it. Set it when the same provider issues tokens for other services.";
+    leeway: time(0, 600), r#""10s""#, "Tolerance for clocks that differ. Clocks that are kept differ by less than a second.";
+    tenant_claim: Kind::Text, r#""tenant""#, "The claim that names the tenant.";
+    plugin_claims: list(Element::Text), "[]", "Claims, beside subject, tenant and scopes, that plugins may see. None: a plugin gets what it was decided to need.";
+    token_in_query: Kind::Switch, "false", "Whether `?token=` is accepted. Off, because addresses end up in the access logs of proxies; browsers use a ticket.";
+    ticket_lifetime: time(1_000, 600), r#""30s""#, "How long a ticket for the socket is good for. Long enough for a slow handshake, too short to be worth stealing.";
+    expiry_notice: time(0, 86_400), r#""60s""#, "How long before a token expires its client is told, so that it can refresh it.";
+    expiry_grace: time(0, 3_600), r#""30s""#, "How long after expiry the socket is closed; a refresh that is under way gets there in time.";
+    key_refresh: time(1_000, 86_400), r#""5m""#, "How often key files and JWKS are looked at again. A key that is not known is asked for at once.";
+}
+
+const ORIGINS: &[Setting] = rows! {
+    environment: Kind::Words(ENVIRONMENTS), r#""development""#, "Which of the tables below is in force.";
+    allow: list(Element::Origin), r#"["http://localhost:*", "https://localhost:*", "http://127.0.0.1:*", "https://127.0.0.1:*", "http://[::1]:*", "https://[::1]:*"]"#, "Web pages that may connect, where the environment has no list of its own. This default is development's; staging and production have none: there, every page is named.";
+    allow_missing: Kind::Switch, "true", "Whether a client that sends no Origin may connect, where the environment does not say. Browsers always send one, so its absence is a server, a tool or an app, which a list of origins cannot hold off.";
+};
+
+const ORIGINS_OF_ONE: &[Setting] = rows! {
+    allow: list(Element::Origin), "", "In this environment, instead of `origins.allow`.";
+    allow_missing: Kind::Switch, "", "In this environment, instead of `origins.allow_missing`.";
+};
+
+section! { LIMITS, limits -> LimitConfig;
+    max_connections: count(1, 10 * MANY), "10000", "Connections in all. Raise the process's limit of open files with it.";
+    max_connections_per_user: count(1, MANY), "16", "Connections of one user: a person's devices and tabs.";
+    on_user_limit: Kind::Words(&["evict_oldest", "refuse"]), r#""evict_oldest""#, "What happens at that limit: the oldest connection gives way (a forgotten tab never locks its user out), or the new one is refused.";
+    handshakes_per_second: count(1, MANY), "200", "Handshakes from one address, sustained. An address can be a whole office or a proxy.";
+    handshake_burst: count(1, MANY), "1000", "Handshakes from one address at once: everyone behind a proxy comes back after a restart.";
+    max_message_bytes: bytes(KIB, 64 * MIB), r#""256KiB""#, "A larger message gets an error and the connection goes on. At least a token has to fit.";
+    max_frame_bytes: bytes(KIB, 256 * MIB), r#""1MiB""#, "A larger frame closes the connection with 1009 before it is read whole. Larger than a message, so that a client that is a little over hears what is wrong.";
+    max_json_depth: count(2, MAX_JSON_DEPTH), "64", "Levels of nested arrays and objects in a message. People's data nests less than ten deep.";
+    max_in_flight: count(1, 10_000), "32", "Messages of one session whose handlers have not finished; beyond it the socket is not read.";
+    max_outbound_bytes: bytes(KIB, GIB), r#""1MiB""#, "Bytes that wait to be written to one client. Beyond it, the client is closed as a slow consumer.";
+    max_subscriptions: count(1, 100_000), "128", "Topics and patterns that one session is subscribed to.";
+    topic_history: count(0, 100_000), "100", "Publications that are kept for each topic, in memory.";
+    max_plugin_calls fixed: count(1, MAX_CALLS), "1000", "Calls into plugins at one time, in all. Address space is reserved for as many when the process starts.";
+}
+
+section! { HEARTBEAT, heartbeat -> HeartbeatConfig;
+    interval: time(100, 600), r#""25s""#, "How often an idle socket hears something. Shorter than the 30 seconds after which the strictest proxies cut.";
+    grace: time(200, 3_600), r#""60s""#, "Silence for this long closes the socket with 4202. Two heartbeats may be lost.";
+}
+
+section! { LOGGING, logging -> LoggingConfig;
+    format fixed: Kind::Words(&["text", "json"]), r#""text""#, "Lines for people, or one JSON object a line for collectors. Both go to standard error.";
+    filter: Kind::Filter, r#""info""#, "What is logged: a level, and levels for targets, all of which start with `switchboard`.";
+}
+
+const PLUGIN: &[Setting] = rows! {
+    enabled: Kind::Switch, "true", "`false` unloads the plugin as the file is saved, and `true` loads it again.";
+    required: Kind::Switch, "false", "Whether `/readyz` says no while the plugin is not ready.";
+    isolation: Kind::Words(&["message"]), r#""message""#, "How long an instance lives: `message` makes a fresh one for every message, so that nothing leaks between users or messages. The only policy of this version.";
+    settings: Kind::Object, "{}", "Handed to the plugin, after a check against its own schema. Replaced as a whole, not merged with the defaults.";
+};
+
+section! { PLUGIN_LIMITS, plugin_limits -> PluginLimits;
+    max_memory_bytes: bytes(64 * KIB, 4 * GIB), r#""64MiB""#, "Linear memory of an instance. One page of Wasm at least.";
+    max_table_elements: count(0, 10 * MANY), "100000", "Elements of an instance's tables. Interpreters of other languages have tens of thousands.";
+    deadline: time(1, 3_600), r#""5s""#, "Wall clock for one whole call, waiting included. Raise it for handlers that wait for others.";
+    cpu_time: time(1, 3_600), r#""1s""#, "Time in Wasm code during one call. A thousand times what most handlers need.";
+    max_concurrent_calls: count(1, MAX_CALLS), "64", "Calls at one time.";
+    max_wait: time(0, 60), r#""1s""#, "How long a call may wait for its turn before its client hears `PLUGIN_BUSY`.";
+    max_emissions: count(0, MANY), "1000", "Messages sent and publications made in one call.";
+    max_emitted_bytes: bytes(0, GIB), r#""4MiB""#, "Their bytes.";
+    max_log_lines: count(0, 100_000), "100", "Log lines in one call; more are counted and dropped.";
+    max_hostcall_bytes: bytes(KIB, GIB), r#""1MiB""#, "Bytes that one host call may move out of the guest.";
+    max_state_bytes: bytes(0, 16 * GIB), r#""1MiB""#, "Bytes of state for each scope and owner.";
+    max_call_depth: count(0, 16), "4", "Calls within calls through the toolbox.";
+}
+
+section! { PLUGIN_GRANTS, plugin_grants -> Grants;
+    interfaces: list(Element::Interface), r#"["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info"]"#, "What the plugin may import. All of the contract: none of it reaches beyond the caller's own rights.";
+    tools: list(Element::Tool), r#"["*"]"#, "Tools of other plugins that it may call, with the caller's rights.";
+    send_to_others: Kind::Switch, "false", "Whether it may send to connections and users other than the caller's. Off: this is the one right that reaches people who did not ask.";
+    topics: list(Element::Topic), r#"["**"]"#, "Topics that it may use.";
+}
+
+/// All sections, in the order of the documentation.
+pub(crate) const SECTIONS: &[Section] = &[
+    Section { path: "server", sentence: "Addresses and folders.", settings: SERVER },
+    Section { path: "auth", sentence: "Whose tokens are believed.", settings: AUTH },
+    Section { path: "origins", sentence: "Web pages that may connect.", settings: ORIGINS },
+    Section { path: "origins.development", sentence: "On a developer's machine.", settings: ORIGINS_OF_ONE },
+    Section { path: "origins.staging", sentence: "Before production.", settings: ORIGINS_OF_ONE },
+    Section { path: "origins.production", sentence: "For users.", settings: ORIGINS_OF_ONE },
+    Section { path: "limits", sentence: "What clients may use.", settings: LIMITS },
+    Section { path: "heartbeat", sentence: "How a lost peer is noticed.", settings: HEARTBEAT },
+    Section { path: "logging", sentence: "What is logged, and how.", settings: LOGGING },
+    Section {
+        path: PLUGIN_DEFAULTS,
+        sentence: "What a plugin is given that has no section of its own, or leaves something out there. `[plugins.NAME]` has the same settings.",
+        settings: PLUGIN,
+    },
+    Section {
+        path: "plugin_defaults.limits",
+        sentence: "Bounds on one call. `[plugins.NAME.limits]` has the same settings.",
+        settings: PLUGIN_LIMITS,
+    },
+    Section {
+        path: "plugin_defaults.grants",
+        sentence: "What a plugin may import and reach. `[plugins.NAME.grants]` has the same settings.",
+        settings: PLUGIN_GRANTS,
+    },
+];
+
+/// The section whose settings every plugin's section has, too.
+pub(crate) const PLUGIN_DEFAULTS: &str = "plugin_defaults";
