@@ -6,11 +6,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-pub(crate) mod check;
 pub(crate) mod live;
 pub(crate) mod origin_pattern;
-pub(crate) mod raw;
-pub(crate) mod reload;
 
 pub(crate) use live::LiveConfig;
 pub(crate) use origin_pattern::OriginPattern;

@@ -3,5 +3,7 @@
 mod config;
 mod telemetry;
 
+mod admission;
 mod auth;
+mod cli;
 mod plugin;
