@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     /// Its base64 has `+`, `/` and padding, so that the alphabets and paddings differ.
-    const TOKEN: &str = "eyJ?>~.c2~?>.c2ln~";
+    const TOKEN: &str = "eyJ?>~.c2~?>.c2ln~?";
 
     fn headers(lines: &[(http::HeaderName, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -105,6 +105,9 @@ fn origin(source: &KeySource) -> String {
 }
 
 #[cfg(test)]
+pub(super) use remote::tests as remote_tests;
+
+#[cfg(test)]
 impl KeySet {
     /// A complete set with one source.
     pub fn of(content: &[u8]) -> Self {

@@ -36,12 +36,24 @@ pub(in crate::auth) struct KeyStore {
     wanted: Arc<Notify>,
     /// When the last renewal ended, with success or without.
     renewed: watch::Receiver<Option<Instant>>,
+    min_pause: Duration,
 }
 
 impl KeyStore {
     /// Reads what is on this machine, and fails if it cannot be. Keys from URLs arrive later: an issuer
     /// that is down must not keep the host from starting.
     pub fn start(config: LiveConfig, tasks: &TaskTracker, stop: CancellationToken) -> Result<Self, KeyError> {
+        Self::start_with(config, tasks, stop, MIN_PAUSE)
+    }
+
+    fn start_with(
+        config: LiveConfig,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+        min_pause: Duration,
+    ) -> Result<Self, KeyError> {
+        // Before the first look, so that no change falls between the two.
+        let changes = config.subscribe();
         let snapshot = config.load();
         let sources = snapshot.auth.keys.iter().map(|source| match source {
             KeySource::JwksUrl(_) => Ok(SourceKeys { source: source.clone(), digest: None, keys: Vec::new() }),
@@ -56,12 +68,13 @@ impl KeyStore {
             wanted: Arc::clone(&wanted),
             finished,
             tasks: tasks.clone(),
+            min_pause,
         };
         tasks.spawn(async move {
             // Cancelling drops a fetch that is under way, and with it `finished`, which frees who waits.
-            stop.run_until_cancelled(renewal.run()).await;
+            stop.run_until_cancelled(renewal.run(changes)).await;
         });
-        Ok(Self { current, wanted, renewed })
+        Ok(Self { current, wanted, renewed, min_pause })
     }
 
     pub fn current(&self) -> Arc<KeySet> {
@@ -71,7 +84,7 @@ impl KeyStore {
     /// Waits for a renewal, unless the last one was a moment ago. Returns whether there was one.
     pub async fn renew(&self) -> bool {
         let mut renewed = self.renewed.clone();
-        if is_recent(*renewed.borrow_and_update()) {
+        if is_recent(*renewed.borrow_and_update(), self.min_pause) {
             return false;
         }
         self.wanted.notify_one();
@@ -79,8 +92,8 @@ impl KeyStore {
     }
 }
 
-fn is_recent(renewed: Option<Instant>) -> bool {
-    renewed.is_some_and(|at| at.elapsed() < MIN_PAUSE)
+fn is_recent(renewed: Option<Instant>, min_pause: Duration) -> bool {
+    renewed.is_some_and(|at| at.elapsed() < min_pause)
 }
 
 /// The task that owns all renewing.
@@ -90,11 +103,11 @@ struct Renewal {
     wanted: Arc<Notify>,
     finished: watch::Sender<Option<Instant>>,
     tasks: TaskTracker,
+    min_pause: Duration,
 }
 
 impl Renewal {
-    async fn run(self) {
-        let mut changes = self.config.subscribe();
+    async fn run(self, mut changes: watch::Receiver<u64>) {
         let mut last = Instant::now();
         if !self.current.load().is_complete() {
             self.renew().await;
@@ -105,7 +118,7 @@ impl Renewal {
                 () = sleep_until(due) => {}
                 () = self.wanted.notified() => {
                     // Who asked just before the end of another renewal has been answered by that one.
-                    if is_recent(*self.finished.borrow()) {
+                    if is_recent(*self.finished.borrow(), self.min_pause) {
                         continue;
                     }
                 }
@@ -136,7 +149,7 @@ impl Renewal {
 
     async fn load(&self, source: &KeySource, config: &Arc<Config>) -> Result<SourceKeys, KeyError> {
         let content = match source {
-            KeySource::JwksUrl(url) => remote::fetch(url).await,
+            KeySource::JwksUrl(url) => remote::fetch(url, remote::FETCH_TIMEOUT).await,
             _ => {
                 let (source, config) = (source.clone(), Arc::clone(config));
                 let reading = self.tasks.spawn_blocking(move || read_local(&source, &config.server.data_dir));
@@ -206,4 +219,134 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("it has more than {MAX_KEY_BYTES} bytes"));
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::Algorithm;
+    use serde_json::json;
+
+    use super::{super::remote::tests::Issuer, *};
+
+    /// Stops the task when it is dropped.
+    struct Running {
+        store: KeyStore,
+        config: LiveConfig,
+        _stop: tokio_util::sync::DropGuard,
+    }
+
+    fn start(sources: Vec<KeySource>, refresh: Duration, min_pause: Duration) -> Result<Running, KeyError> {
+        let mut config = Config::for_tests(Path::new("/nowhere"));
+        config.auth.keys = sources;
+        config.auth.key_refresh = refresh;
+        let (config, stop) = (LiveConfig::new(config), CancellationToken::new());
+        let store = KeyStore::start_with(config.clone(), &TaskTracker::new(), stop.clone(), min_pause)?;
+        Ok(Running { store, config, _stop: stop.drop_guard() })
+    }
+
+    const RARELY: Duration = Duration::from_secs(3600);
+
+    fn jwks(kids: &[&str]) -> String {
+        // Any point of the right length will do: nothing is verified here.
+        let key =
+            |kid: &&str| json!({"kty": "EC", "crv": "P-256", "kid": kid, "x": "A".repeat(43), "y": "A".repeat(43)});
+        json!({"keys": kids.iter().map(key).collect::<Vec<_>>()}).to_string()
+    }
+
+    async fn eventually(what: &str, condition: impl Fn() -> bool) {
+        for _ in 0..500 {
+            if condition() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not within five seconds: {what}");
+    }
+
+    fn has_secret(store: &KeyStore, secret: &[u8]) -> bool {
+        let keys = store.current();
+        keys.candidates(Algorithm::HS256, None).any(|key| key.decoding.try_get_as_bytes().unwrap() == secret)
+    }
+
+    #[tokio::test]
+    async fn a_source_on_this_machine_that_cannot_be_read_stops_the_start_by_name() {
+        for source in [KeySource::File("/nowhere/key.pem".into()), KeySource::Environment("SWITCHBOARD_UNSET".into())] {
+            let fault = start(vec![source], RARELY, RARELY).err().unwrap().to_string();
+            assert!(fault.contains("/nowhere/key.pem") || fault.contains("SWITCHBOARD_UNSET"), "{fault}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_file_is_taken_up_and_a_broken_one_keeps_the_old_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let (old, new) = ([b'o'; 40], [b'n'; 40]);
+        std::fs::write(&path, old).unwrap();
+        let running = start(vec![KeySource::File(path.clone())], Duration::from_millis(20), RARELY).unwrap();
+        assert!(has_secret(&running.store, &old));
+        std::fs::write(&path, new).unwrap();
+        eventually("the new key", || has_secret(&running.store, &new)).await;
+        assert!(!has_secret(&running.store, &old));
+        for broken in ["short", "{", "-----BEGIN PRIVATE KEY-----"] {
+            std::fs::write(&path, broken).unwrap();
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            assert!(has_secret(&running.store, &new));
+        }
+        std::fs::remove_file(&path).unwrap();
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert!(has_secret(&running.store, &new) && running.store.current().is_complete());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_is_fetched_once_however_many_ask_and_then_not_for_a_while() {
+        let issuer = Issuer::start(200, &jwks(&["a"])).await;
+        let running = start(vec![KeySource::JwksUrl(issuer.url.clone())], RARELY, RARELY).unwrap();
+        assert!(!running.store.current().is_complete());
+        let renewals = join_all((0..100).map(|_| running.store.renew())).await;
+        assert!(renewals.into_iter().all(|renewed| renewed));
+        assert!(running.store.current().knows("a") && running.store.current().is_complete());
+        assert_eq!(issuer.requests(), 1);
+        assert!(!running.store.renew().await, "the last renewal was a moment ago");
+        assert_eq!(issuer.requests(), 1);
+    }
+
+    #[tokio::test]
+    async fn keys_rotate_and_an_issuer_that_fails_keeps_the_old_ones() {
+        let issuer = Issuer::start(200, &jwks(&["a"])).await;
+        let running = start(vec![KeySource::JwksUrl(issuer.url.clone())], RARELY, Duration::from_millis(1)).unwrap();
+        let renewed = || async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            assert!(running.store.renew().await);
+            let keys = running.store.current();
+            ["a", "b"].map(|kid| keys.knows(kid))
+        };
+        assert_eq!(renewed().await, [true, false]);
+        issuer.set(200, &jwks(&["a", "b"]));
+        assert_eq!(renewed().await, [true, true]);
+        issuer.set(200, &jwks(&["b"]));
+        assert_eq!(renewed().await, [false, true]);
+        for (status, body) in [(503, ""), (200, "{}"), (200, "<html>")] {
+            issuer.set(status, body);
+            assert_eq!(renewed().await, [false, true], "{status} {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn other_sources_in_the_configuration_are_read_at_once_and_replace_the_old_ones_when_they_can_be() {
+        let issuer = Issuer::start(500, "").await;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, [b's'; 40]).unwrap();
+        let running = start(vec![KeySource::File(path)], RARELY, Duration::from_millis(1)).unwrap();
+        let mut config = Config::clone(&running.config.load());
+        config.auth.keys = vec![KeySource::JwksUrl(issuer.url.clone())];
+        running.config.publish(config);
+        eventually("a try", || issuer.requests() > 0 && running.store.renewed.borrow().is_some()).await;
+        assert!(has_secret(&running.store, &[b's'; 40]), "nobody is locked out by a slip");
+        assert!(!running.store.current().is_complete());
+        issuer.set(200, &jwks(&["a"]));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert!(running.store.renew().await && running.store.current().knows("a"));
+        assert!(!has_secret(&running.store, &[b's'; 40]));
+    }
 }
