@@ -51,7 +51,7 @@ impl Admission {
     }
 
     /// A place among all connections, within the rate of the peer's address.
-    pub fn reserve(self: &Arc<Self>, peer: IpAddr) -> Result<ConnectionSlot, Refused> {
+    pub fn reserve(&self, peer: IpAddr) -> Result<ConnectionSlot, Refused> {
         let limits = &self.config.load().limits;
         let slot = self.connections.reserve(limits.max_connections).ok_or_else(|| Refused {
             code: ErrorCode::ConnectionLimitReached,
@@ -69,7 +69,7 @@ impl Admission {
     }
 
     /// A place among the connections of one user, who may have to give up an older one for it.
-    pub fn admit_user(self: &Arc<Self>, principal: &Principal, connection_id: &str) -> Result<UserSlot, Refused> {
+    pub fn admit_user(&self, principal: &Principal, connection_id: &str) -> Result<UserSlot, Refused> {
         let limits = &self.config.load().limits;
         let limit = limits.max_connections_per_user;
         self.users.admit(principal, connection_id, limit, limits.on_user_limit).ok_or_else(|| Refused {

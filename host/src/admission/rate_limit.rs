@@ -56,7 +56,7 @@ impl HandshakeRate {
         if !self.limiter.load().is_for(limits) {
             self.limiter.store(Arc::new(Limiter::new(limits)));
         }
-        if self.checks.fetch_add(1, Ordering::Relaxed) % CHECKS_BETWEEN_LOOKS == 0 {
+        if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKS_BETWEEN_LOOKS) {
             self.tidy(limits, MANY_ADDRESSES, MAX_ADDRESSES);
         }
         let limiter = self.limiter.load();

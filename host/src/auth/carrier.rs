@@ -6,16 +6,15 @@
 
 use std::fmt;
 
-use base64::{
-    Engine as _,
-    alphabet::STANDARD,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use http::{
     HeaderMap,
     header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL},
 };
 use switchboard_protocol::{ErrorCode, SUBPROTOCOL, SUBPROTOCOL_MCP};
+
+mod encoding;
+
+use encoding::{percent_decoded, unwrapped};
 
 /// Longest text that is looked at as a token: twice the longest token, since base64 adds a third.
 const MAX_CARRIED_BYTES: usize = 2 * super::verifier::MAX_TOKEN_BYTES;
@@ -225,7 +224,10 @@ impl Search {
         if text.len() > MAX_CARRIED_BYTES {
             return Err(unreadable(carrier, "is too long"));
         }
-        let secret = if carrier == Carrier::Subprotocol { unwrapped(text)? } else { text };
+        let secret = match carrier {
+            Carrier::Subprotocol => unwrapped(text).map_err(|problem| unreadable(carrier, problem))?,
+            _ => text,
+        };
         Ok(Credential { carrier, secret })
     }
 }
@@ -239,48 +241,12 @@ fn items(value: &http::HeaderValue) -> impl Iterator<Item = &str> {
     value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// A token out of its base64, if it is in any. A raw one has dots, which no base64 alphabet has.
-fn unwrapped(text: String) -> Result<String, CarrierFault> {
-    /// Both alphabets are read as the standard one. Encoders disagree on padding and on the bits
-    /// behind the last byte; neither matters here, since the signature covers what comes out.
-    const LENIENT: GeneralPurpose = GeneralPurpose::new(
-        &STANDARD,
-        GeneralPurposeConfig::new()
-            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-            .with_decode_allow_trailing_bits(true),
-    );
-    if text.contains('.') {
-        return Ok(text);
-    }
-    let standard = text.trim_end_matches('=').replace('-', "+").replace('_', "/");
-    let bytes = LENIENT.decode(standard).map_err(|_| unreadable(Carrier::Subprotocol, "is neither raw nor base64"))?;
-    String::from_utf8(bytes)
-        .ok()
-        .filter(|token| token.contains('.'))
-        .ok_or_else(|| unreadable(Carrier::Subprotocol, "is base64, but not of a JWT"))
-}
-
-/// RFC 3986, section 2.1; `None` if an escape is broken or the result is not UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        if *first == b'%' {
-            let [high, low, tail @ ..] = tail else { return None };
-            let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-            decoded.push(digit(*high)? << 4 | digit(*low)?);
-            rest = tail;
-        } else {
-            decoded.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8(decoded).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
+    use base64::{
+        Engine as _,
+        prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},
+    };
     use http::HeaderValue;
 
     use super::*;

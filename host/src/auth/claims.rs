@@ -48,7 +48,7 @@ fn check_times(claims: &Map<String, Value>, leeway: u64, now: u64) -> Result<u64
     Ok(expires_at)
 }
 
-/// A NumericDate, which may have a fraction.
+/// A `NumericDate`, which may have a fraction.
 fn seconds(claims: &Map<String, Value>, claim: &'static str) -> Result<Option<f64>, Rejection> {
     match claims.get(claim) {
         None | Some(Value::Null) => Ok(None),

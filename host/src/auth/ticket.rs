@@ -31,6 +31,12 @@ pub(crate) struct IssuedTicket {
     pub expires_in: Duration,
 }
 
+impl std::fmt::Debug for IssuedTicket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuedTicket").field("expires_in", &self.expires_in).finish_non_exhaustive()
+    }
+}
+
 /// Why there is no ticket.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum TicketError {
@@ -47,7 +53,7 @@ pub(crate) enum TicketError {
 pub(super) enum TicketRefused {
     #[error("the ticket is unknown, was used before, or has expired")]
     Invalid,
-    #[error("the token that the ticket was asked for with has expired")]
+    #[error("the token behind the ticket has expired")]
     PrincipalExpired,
 }
 

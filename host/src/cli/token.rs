@@ -43,7 +43,7 @@ pub(crate) struct TokenArgs {
     #[arg(long, default_value = "1h", value_parser = duration::parse)]
     pub ttl: Duration,
 
-    /// Where the server keeps its key [default: $SWITCHBOARD_DATA_DIR, else ./.switchboard]
+    /// Where the server keeps its key [default: `$SWITCHBOARD_DATA_DIR`, else `./.switchboard`]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }

@@ -71,7 +71,9 @@ fn read(path: &Path) -> Result<GeneratedKey, String> {
     let file = File::open(path).map_err(|fault| fault.to_string())?;
     let mode = file.metadata().map_err(|fault| fault.to_string())?.permissions().mode();
     if mode & 0o077 != 0 {
-        tracing::warn!(path = %path.display(), mode = format!("{:o}", mode & 0o777), "other users of this machine can reach the signing key; run chmod 600");
+        let mode = format!("{:o}", mode & 0o777);
+        let path = path.display().to_string();
+        tracing::warn!(path, mode, "other users of this machine can reach the signing key; run chmod 600");
     }
     file.take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|fault| fault.to_string())?;
     let key =

@@ -65,6 +65,7 @@ pub(in crate::auth) mod tests {
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::TcpListener,
     };
+    use tokio_util::task::TaskTracker;
 
     use super::*;
 
@@ -82,7 +83,7 @@ pub(in crate::auth) mod tests {
             let answer = Arc::new(Mutex::new((status, body.to_owned())));
             let requests = Arc::new(AtomicUsize::new(0));
             let issuer = Self { url, answer: Arc::clone(&answer), requests: Arc::clone(&requests) };
-            tokio::spawn(async move {
+            TaskTracker::new().spawn(async move {
                 while let Ok((mut socket, _)) = listener.accept().await {
                     requests.fetch_add(1, Ordering::SeqCst);
                     let (status, body) = answer.lock().unwrap().clone();
@@ -91,7 +92,8 @@ pub(in crate::auth) mod tests {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     let length = body.len();
                     let head = format!(
-                        "HTTP/1.1 {status} Some\r\ncontent-length: {length}\r\nlocation: /elsewhere\r\nconnection: close\r\n\r\n"
+                        "HTTP/1.1 {status} Some\r\ncontent-length: {length}\r\nlocation: /elsewhere\r\n\
+                         connection: close\r\n\r\n"
                     );
                     let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
                 }

@@ -203,7 +203,8 @@ fn digested(source: &KeySource, content: Result<Vec<u8>, String>) -> Result<Sour
 fn read_local(source: &KeySource, data_dir: &Path) -> Result<Vec<u8>, String> {
     match source {
         KeySource::Generated => {
-            generated_key(data_dir).map(|key| key.bytes().to_vec()).map_err(|fault| fault.to_string())
+            let key = generated_key(data_dir).map_err(|fault| format!("{}: {}", fault.origin, fault.problem))?;
+            Ok(key.bytes().to_vec())
         }
         KeySource::File(path) => read_file(path),
         KeySource::Environment(name) => std::env::var(name).map(String::into_bytes).map_err(|fault| fault.to_string()),
