@@ -3,8 +3,9 @@
 mod admin;
 mod cli;
 
-mod config;
-mod telemetry;
-
+mod admission;
 mod auth;
 mod plugin;
+
+mod config;
+mod telemetry;

@@ -127,9 +127,8 @@ fn text_field<'frame>(
     raw: Option<&'frame RawValue>,
 ) -> Result<Option<Cow<'frame, str>>, EnvelopeFault> {
     let Some(raw) = raw else { return Ok(None) };
-    let text = serde_json::from_str::<BorrowedText<'frame>>(raw.get())
-        .map_err(|_| wrong_type(field, "a string", raw))?
-        .0;
+    let text =
+        serde_json::from_str::<BorrowedText<'frame>>(raw.get()).map_err(|_| wrong_type(field, "a string", raw))?.0;
     if text.len() > ClientMessage::MAX_ID_BYTES {
         let problem = format!("has {} bytes, and {} are allowed", text.len(), ClientMessage::MAX_ID_BYTES);
         return Err(EnvelopeFault::Field { field, problem });

@@ -1,0 +1,81 @@
+//! Whether a connection may exist at all, apart from who it is.
+//!
+//! The order of a handshake: [`Admission::check_origin`], then [`Admission::reserve`] (connections in
+//! all, rate by address), then the token, then [`Admission::admit_user`]. What was granted is a value
+//! that gives it back when it is dropped, so that no way out of a handshake can leak a slot. All limits
+//! are those of the configuration at that moment.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use http::HeaderMap;
+use switchboard_protocol::ErrorCode;
+
+use crate::{auth::Principal, config::LiveConfig, telemetry::Metrics};
+
+mod connection_limit;
+mod origin;
+mod rate_limit;
+
+pub(crate) use connection_limit::{ConnectionSlot, UserSlot};
+
+use connection_limit::{Connections, Users};
+use rate_limit::HandshakeRate;
+
+/// Holds the counts.
+pub(crate) struct Admission {
+    config: LiveConfig,
+    metrics: Arc<Metrics>,
+    connections: Connections,
+    users: Users,
+    rate: HandshakeRate,
+}
+
+/// Why a connection may not exist.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("{detail}")]
+pub(crate) struct Refused {
+    pub code: ErrorCode,
+    pub detail: String,
+    pub retry_after: Option<Duration>,
+}
+
+impl Admission {
+    pub fn new(config: LiveConfig, metrics: Arc<Metrics>) -> Arc<Self> {
+        let rate = HandshakeRate::new(&config.load().limits);
+        Arc::new(Self { config, metrics, connections: Connections::default(), users: Users::default(), rate })
+    }
+
+    /// Whether pages of this origin may connect.
+    pub fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        origin::check(headers, &self.config.load().origins)
+    }
+
+    /// A place among all connections, within the rate of the peer's address.
+    pub fn reserve(&self, peer: IpAddr) -> Result<ConnectionSlot, Refused> {
+        let limits = &self.config.load().limits;
+        let slot = self.connections.reserve(limits.max_connections).ok_or_else(|| Refused {
+            code: ErrorCode::ConnectionLimitReached,
+            detail: format!("the server holds {} connections, and no more are allowed", limits.max_connections),
+            retry_after: Some(connection_limit::RETRY_AFTER),
+        })?;
+        let checked = self.rate.check(peer, limits);
+        self.metrics.handshake_addresses.set(i64::try_from(self.rate.addresses()).unwrap_or(i64::MAX));
+        checked.map_err(|wait| Refused {
+            code: ErrorCode::HandshakeRateLimited,
+            detail: "this address connects too often".to_owned(),
+            retry_after: Some(wait),
+        })?;
+        Ok(slot)
+    }
+
+    /// A place among the connections of one user, who may have to give up an older one for it.
+    pub fn admit_user(&self, principal: &Principal, connection_id: &str) -> Result<UserSlot, Refused> {
+        let limits = &self.config.load().limits;
+        let limit = limits.max_connections_per_user;
+        self.users.admit(principal, connection_id, limit, limits.on_user_limit).ok_or_else(|| Refused {
+            code: ErrorCode::UserConnectionLimitReached,
+            detail: format!("this user holds {limit} connections, and no more are allowed"),
+            retry_after: None,
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! How many connections there may be, in all and for one user.
+//!
+//! A slot that is dropped frees its place; nothing else does. A connection that must give way stops
+//! counting at once, is told by a token, and closes by itself.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{auth::Principal, config::OnUserLimit};
+
+/// When a full server may have room again: nobody knows, and it should not be asked all the time.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The count of all connections.
+#[derive(Default)]
+pub(super) struct Connections(Arc<AtomicUsize>);
+
+/// A place among all connections.
+#[derive(Debug)]
+pub(crate) struct ConnectionSlot(Arc<AtomicUsize>);
+
+impl Connections {
+    /// `None` if the limit is reached. Lowering the limit closes nobody.
+    pub fn reserve(&self, limit: usize) -> Option<ConnectionSlot> {
+        let more = |count: usize| (count < limit).then_some(count + 1);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(ConnectionSlot(Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The same subject in two tenants is two users.
+type User = (Option<String>, String);
+
+/// The connections of each user who has any.
+#[derive(Default)]
+pub(super) struct Users(Arc<Mutex<ByUser>>);
+
+#[derive(Default)]
+struct ByUser {
+    /// Grows with each admission, so that the smallest of a user's numbers is their oldest connection.
+    next: u64,
+    users: HashMap<User, BTreeMap<u64, Member>>,
+}
+
+struct Member {
+    connection_id: String,
+    evicted: CancellationToken,
+}
+
+/// A place among the connections of one user.
+pub(crate) struct UserSlot {
+    users: Arc<Mutex<ByUser>>,
+    user: User,
+    number: u64,
+    evicted: CancellationToken,
+}
+
+impl Users {
+    /// `None` if the user has as many as allowed, and the new one is the one to give way.
+    pub fn admit(
+        &self,
+        principal: &Principal,
+        connection_id: &str,
+        limit: usize,
+        on_limit: OnUserLimit,
+    ) -> Option<UserSlot> {
+        let user = (principal.tenant.clone(), principal.subject.clone());
+        let mut by_user = locked(&self.0);
+        let held = by_user.users.get(&user).map_or(0, BTreeMap::len);
+        if limit == 0 || held >= limit && on_limit == OnUserLimit::Refuse {
+            return None;
+        }
+        let number = by_user.next;
+        by_user.next += 1;
+        let members = by_user.users.entry(user.clone()).or_default();
+        // More than one has to go if the limit was lowered meanwhile.
+        while members.len() >= limit {
+            let Some((_, oldest)) = members.pop_first() else { break };
+            tracing::info!(
+                connection_id = oldest.connection_id,
+                newer = connection_id,
+                "the oldest connection of a user gives way"
+            );
+            oldest.evicted.cancel();
+        }
+        let evicted = CancellationToken::new();
+        members.insert(number, Member { connection_id: connection_id.to_owned(), evicted: evicted.clone() });
+        Some(UserSlot { users: Arc::clone(&self.0), user, number, evicted })
+    }
+}
+
+impl UserSlot {
+    /// Cancelled when this connection must give way to a newer one.
+    pub fn evicted(&self) -> CancellationToken {
+        self.evicted.clone()
+    }
+}
+
+impl Drop for UserSlot {
+    fn drop(&mut self) {
+        let mut by_user = locked(&self.users);
+        if let Some(members) = by_user.users.get_mut(&self.user) {
+            members.remove(&self.number);
+            if members.is_empty() {
+                by_user.users.remove(&self.user);
+            }
+        }
+    }
+}
+
+/// The maps are never left half changed, so a panic elsewhere does not spoil them.
+fn locked(users: &Mutex<ByUser>) -> MutexGuard<'_, ByUser> {
+    users.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(tenant: Option<&str>, subject: &str) -> Principal {
+        Principal {
+            subject: subject.to_owned(),
+            tenant: tenant.map(str::to_owned),
+            scopes: vec![],
+            claims_json: "{}".into(),
+            expires_at: 0,
+            token_id: None,
+        }
+    }
+
+    fn admit(users: &Users, principal: &Principal, limit: usize, on_limit: OnUserLimit) -> Option<UserSlot> {
+        users.admit(principal, "ws_1", limit, on_limit)
+    }
+
+    fn evicted(slots: &[UserSlot]) -> Vec<bool> {
+        slots.iter().map(|slot| slot.evicted().is_cancelled()).collect()
+    }
+
+    #[test]
+    fn a_slot_is_freed_when_it_is_dropped_and_not_before() {
+        let connections = Connections::default();
+        let first = connections.reserve(2);
+        let second = connections.reserve(2);
+        assert!(first.is_some() && second.is_some() && connections.reserve(2).is_none());
+        assert!(connections.reserve(3).is_some(), "the limit is that of the moment");
+        drop(first);
+        assert!(connections.reserve(1).is_none());
+        assert!(connections.reserve(2).is_some());
+        drop(second);
+        assert_eq!(connections.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn threads_never_reserve_more_than_the_limit() {
+        let connections = Connections::default();
+        let slots: usize = std::thread::scope(|scope| {
+            let tries: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| (0..100).filter_map(|_| connections.reserve(50)).collect::<Vec<_>>()))
+                .collect();
+            let held: Vec<_> = tries.into_iter().map(|attempt| attempt.join().unwrap()).collect();
+            held.iter().map(Vec::len).sum()
+        });
+        assert_eq!(slots, 50);
+    }
+
+    #[test]
+    fn the_oldest_gives_way_first_and_one_that_left_does_not_count() {
+        let (users, alice) = (Users::default(), user(None, "alice"));
+        let mut slots: Vec<_> = (0..3).map(|_| admit(&users, &alice, 3, OnUserLimit::EvictOldest).unwrap()).collect();
+        assert_eq!(evicted(&slots), [false, false, false]);
+        slots.push(admit(&users, &alice, 3, OnUserLimit::EvictOldest).unwrap());
+        assert_eq!(evicted(&slots), [true, false, false, false]);
+        drop(slots.remove(1));
+        slots.push(admit(&users, &alice, 3, OnUserLimit::EvictOldest).unwrap());
+        assert_eq!(evicted(&slots), [true, false, false, false]);
+        slots.push(admit(&users, &alice, 3, OnUserLimit::EvictOldest).unwrap());
+        assert_eq!(evicted(&slots), [true, true, false, false, false]);
+    }
+
+    #[test]
+    fn a_lowered_limit_makes_several_give_way() {
+        let (users, alice) = (Users::default(), user(None, "alice"));
+        let mut slots: Vec<_> = (0..4).map(|_| admit(&users, &alice, 4, OnUserLimit::EvictOldest).unwrap()).collect();
+        slots.push(admit(&users, &alice, 2, OnUserLimit::EvictOldest).unwrap());
+        assert_eq!(evicted(&slots), [true, true, true, false, false]);
+    }
+
+    #[test]
+    fn the_new_one_is_refused_if_so_configured_until_another_leaves() {
+        let (users, alice) = (Users::default(), user(None, "alice"));
+        let first = admit(&users, &alice, 1, OnUserLimit::Refuse).unwrap();
+        assert!(admit(&users, &alice, 1, OnUserLimit::Refuse).is_none());
+        assert!(!first.evicted().is_cancelled());
+        drop(first);
+        assert!(admit(&users, &alice, 1, OnUserLimit::Refuse).is_some());
+    }
+
+    #[test]
+    fn users_are_told_apart_by_tenant_and_forgotten_when_they_left() {
+        let users = Users::default();
+        let slots: Vec<_> = [user(None, "alice"), user(Some("acme"), "alice"), user(Some("acme"), "bob")]
+            .iter()
+            .map(|principal| admit(&users, principal, 1, OnUserLimit::Refuse).unwrap())
+            .collect();
+        assert_eq!(locked(&users.0).users.len(), 3);
+        drop(slots);
+        assert!(locked(&users.0).users.is_empty());
+    }
+}
