@@ -22,6 +22,7 @@ mod compile;
 mod directory;
 mod loader;
 pub(crate) mod manifest;
+mod nearest;
 pub(crate) mod registry;
 pub(crate) mod schema;
 pub(crate) mod status;
@@ -30,11 +31,14 @@ pub(crate) mod version;
 
 // From a call to its answer.
 mod bindings;
+mod call_state;
 mod capability;
 mod engine;
 mod instance;
 mod limits;
 mod runs;
+mod state_store;
+mod ticker;
 
 pub(crate) use manifest::{Handled, Ordering, Pattern};
 pub(crate) use registry::{Handler, Registry, Route};

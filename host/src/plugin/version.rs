@@ -15,7 +15,7 @@ use tokio_util::{
 use wasmtime::component::InstancePre;
 
 use super::{
-    bindings::Exports, capability::SharedCapabilities, engine::Sandbox, instance::CallState, manifest::Manifest,
+    bindings::Exports, call_state::CallState, capability::SharedCapabilities, engine::Sandbox, manifest::Manifest,
 };
 use crate::config::{Grants, PluginLimits};
 
