@@ -30,12 +30,19 @@ mod validate;
 pub(crate) mod version;
 
 // From a call to its answer.
+mod answer;
 mod bindings;
+mod call_record;
 mod call_state;
 mod capability;
+pub(crate) mod detached;
 mod engine;
+mod guest;
+mod guest_text;
 mod instance;
+pub(crate) mod json_object;
 mod limits;
+mod manifest_call;
 mod runs;
 mod state_store;
 mod ticker;
