@@ -16,10 +16,11 @@ use std::{
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _, event::EventKind};
 use tokio::{
-    sync::Notify,
+    sync::{Notify, mpsc},
     task::spawn_blocking,
     time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     arrivals::{Arrivals, RESCAN, STUCK, Sight, Stamp, Step},
@@ -85,8 +86,18 @@ impl Directory {
         changes
     }
 
+    /// Reports what changes until the host stops, or nobody listens.
+    pub async fn follow(mut self, listener: mpsc::Sender<Vec<Change>>, stop: CancellationToken) {
+        while stop.run_until_cancelled(self.wait()).await.is_some() {
+            let changes = self.look().await;
+            if !changes.is_empty() && listener.send(changes).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Waits until it is time for the next look.
-    pub async fn wait(&self) {
+    async fn wait(&self) {
         sleep(MIN_PAUSE).await;
         // Whether there was a sign or none for long enough, what follows is a look.
         let _ = timeout(self.next_look, self.sign.notified()).await;

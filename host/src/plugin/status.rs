@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::config::Config;
+
 /// How far a file came before it failed. Also the `outcome` label of `switchboard_plugin_loads`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,4 +91,72 @@ pub(crate) struct PluginStatus {
     pub last_error: Option<LoadFailure>,
     /// The name of the file.
     pub source: String,
+}
+
+/// Whether every plugin that is required is serving. One that is switched off is not missed.
+pub(crate) fn readiness(config: &Config, statuses: &[PluginStatus]) -> Result<(), String> {
+    let configured = config.plugins.keys().map(String::as_str);
+    let known = statuses.iter().filter(|status| status.state != State::Removed).map(|status| status.name.as_str());
+    for name in configured.chain(known) {
+        let wanted = config.plugin(name);
+        if wanted.required && wanted.enabled {
+            check_serving(name, statuses.iter().find(|status| status.name == name))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_serving(name: &str, status: Option<&PluginStatus>) -> Result<(), String> {
+    match status {
+        Some(PluginStatus { state: State::Serving, .. }) => Ok(()),
+        Some(PluginStatus { last_error: Some(failure), .. }) => {
+            Err(format!("the plugin `{name}` is required and does not load: {failure}"))
+        }
+        Some(PluginStatus { state: State::Loading | State::Disabled, .. }) => {
+            Err(format!("the plugin `{name}` is required and is being loaded"))
+        }
+        _ => Err(format!("the plugin `{name}` is required, and there is no file {name}.wasm in the plugin directory")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn status(name: &str, state: State, last_error: Option<LoadFailure>) -> PluginStatus {
+        PluginStatus {
+            name: name.to_owned(),
+            state,
+            version: None,
+            digest: None,
+            types: Vec::new(),
+            isolation: None,
+            since: 0.0,
+            last_error,
+            source: String::new(),
+        }
+    }
+
+    fn check(change: impl Fn(&mut crate::config::PluginConfig), statuses: &[PluginStatus], expected: Option<&str>) {
+        let mut config = Config::for_tests(Path::new("/nowhere"));
+        let mut section = config.plugin_defaults.clone();
+        change(&mut section);
+        config.plugins.insert("system".to_owned(), section);
+        let found = readiness(&config, statuses).err();
+        assert_eq!(found.as_deref().map(|reason| reason.contains(expected.unwrap_or("?"))), expected.map(|_| true), "{found:?}");
+    }
+
+    #[test]
+    fn only_a_required_plugin_that_does_not_serve_makes_the_host_unready() {
+        let failure = || Some(LoadFailure::new(Stage::Link, "odd"));
+        let serving = [status("system", State::Serving, failure())];
+        let failed = [status("system", State::Failed, failure())];
+        check(|section| section.required = false, &[], None);
+        check(|section| section.required = true, &serving, None);
+        check(|section| section.required = true, &failed, Some("does not load: link: odd"));
+        check(|section| section.required = true, &[], Some("no file system.wasm"));
+        check(|section| (section.required, section.enabled) = (true, false), &[], None);
+    }
 }
