@@ -5,3 +5,4 @@ mod telemetry;
 
 mod auth;
 mod plugin;
+mod tools;

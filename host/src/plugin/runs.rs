@@ -372,3 +372,6 @@ fn check_thread_id(id: String) -> Result<String, RunFault> {
 fn fresh_id(kind: &str) -> String {
     format!("{kind}_{:032x}", rand::random::<u128>())
 }
+
+#[cfg(test)]
+mod tests;
