@@ -45,6 +45,10 @@ pub(crate) mod registry;
 pub(crate) mod schema;
 pub(crate) mod status;
 mod supervisor;
+#[cfg(test)]
+mod loading_tests;
+#[cfg(test)]
+pub(crate) mod test_guest;
 mod validate;
 pub(crate) mod version;
 

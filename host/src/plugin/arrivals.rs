@@ -47,10 +47,18 @@ pub(crate) enum Sight {
 pub(crate) enum Step {
     /// Read it. If it is not settled and turns out unfit, it may be half-written:
     /// [`Arrivals::wait_for`] it without a word.
-    Take { name: Arc<str>, stamp: Stamp, settled: bool },
-    Gone { name: Arc<str> },
+    Take {
+        name: Arc<str>,
+        stamp: Stamp,
+        settled: bool,
+    },
+    Gone {
+        name: Arc<str>,
+    },
     /// Somebody has been writing to it for as long as [`STUCK`].
-    Stuck { name: Arc<str> },
+    Stuck {
+        name: Arc<str>,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -42,8 +42,14 @@ const MAX_NAME_BYTES: usize = 64;
 #[derive(Debug)]
 pub(crate) enum Change {
     /// It holds something that it did not hold before.
-    Content { name: Arc<str>, source: PathBuf, content: Result<Validated, LoadFailure> },
-    Gone { name: Arc<str> },
+    Content {
+        name: Arc<str>,
+        source: PathBuf,
+        content: Result<Validated, LoadFailure>,
+    },
+    Gone {
+        name: Arc<str>,
+    },
 }
 
 /// A directory that is watched.
@@ -182,7 +188,9 @@ impl Looker {
             }
             // The next look will miss it, too.
             Err(ReadFault::Gone) => return None,
-            Err(ReadFault::Refused(reason)) => return Some(self.failed(name, LoadFailure::new(Stage::Capture, reason))),
+            Err(ReadFault::Refused(reason)) => {
+                return Some(self.failed(name, LoadFailure::new(Stage::Capture, reason)));
+            }
         };
         let captured = Captured::new(Arc::clone(&name), source.clone(), bytes);
         if self.digests.get(&name) == Some(&captured.digest) {
@@ -316,7 +324,9 @@ impl Watch {
             }
         });
         let watcher = watcher
-            .inspect_err(|fault| tracing::warn!(%fault, "no signs from the file system: the directory is looked at regularly"))
+            .inspect_err(
+                |fault| tracing::warn!(%fault, "no signs from the file system: the directory is looked at regularly"),
+            )
             .ok();
         let mut watch = Self { watcher, watched: None };
         watch.renew(path);

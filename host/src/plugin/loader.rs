@@ -108,8 +108,7 @@ fn check_settings(compiled: &Compiled, config: &PluginConfig) -> Result<Arc<str>
     let settings = Value::Object(config.settings.as_ref().clone());
     if let Some(schema) = &compiled.manifest.settings {
         schema.check(&settings).map_err(|fault| {
-            let reason =
-                format!("[plugins.{}.settings] does not fit what the plugin accepts: {fault}", compiled.name);
+            let reason = format!("[plugins.{}.settings] does not fit what the plugin accepts: {fault}", compiled.name);
             LoadFailure::new(Stage::Settings, reason)
         })?;
     }

@@ -387,7 +387,10 @@ mod tests {
             (&with(r#""handles": ["ping"]"#), "`handles[0]` must be an object, and is a string"),
             (&with(r#""handles": [{}]"#), "`handles[0].type` is missing"),
             (&with(r#""handles": [{"type": "Ping"}]"#), "`handles[0].type` is not valid: \"Ping\": it holds 'P'"),
-            (&with(r#""handles": [{"type": "ack"}]"#), "`handles[0].type` cannot be `ack`: that type belongs to the host"),
+            (
+                &with(r#""handles": [{"type": "ack"}]"#),
+                "`handles[0].type` cannot be `ack`: that type belongs to the host",
+            ),
             (&with(r#""handles": [{"type": "a", "prefix": "b"}]"#), "`handles[0]` is not valid: it has both"),
             (&with(r#""handles": [{"prefix": ""}]"#), "`handles[0].prefix` is not valid: \"\": it is empty"),
             (&with(r#""handles": [{"type": "a"}, {"type": "a"}]"#), "`handles[1]` claims `a` a second time"),

@@ -56,7 +56,8 @@ mod tests {
     use super::*;
 
     fn check(unknown: &str, expected: &[&str]) {
-        let known = ["ping", "publish", "presence", "subscribe", "unsubscribe", "system", "user_message", "agent_request"];
+        let known =
+            ["ping", "publish", "presence", "subscribe", "unsubscribe", "system", "user_message", "agent_request"];
         assert_eq!(nearest(unknown, known.into_iter()), expected, "{unknown}");
     }
 

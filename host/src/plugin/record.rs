@@ -2,11 +2,7 @@
 //!
 //! Decides, but does nothing: the supervisor starts jobs and retires versions.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use super::{
     artifact::{Compiled, Validated},
@@ -45,7 +41,9 @@ pub(crate) enum Wish {
     Nothing,
     Start(Job),
     /// To be unloaded. If its types are not known yet, with a job that learns them.
-    SwitchOff { learn: Option<Job> },
+    SwitchOff {
+        learn: Option<Job>,
+    },
 }
 
 impl Record {

@@ -93,11 +93,9 @@ impl Registry {
         match self.table.find(message_type.as_str()).filter(|_| !message_type.is_reserved()) {
             Some(Target::Handler(handler)) => Route::Handler(handler.clone()),
             Some(Target::Disabled { plugin }) => Route::Disabled { plugin: plugin.clone() },
-            Some(Target::Unavailable { plugin, reason }) => Route::Unavailable {
-                plugin: plugin.clone(),
-                reason: reason.clone(),
-                retry_after: UNAVAILABLE_RETRY,
-            },
+            Some(Target::Unavailable { plugin, reason }) => {
+                Route::Unavailable { plugin: plugin.clone(), reason: reason.clone(), retry_after: UNAVAILABLE_RETRY }
+            }
             None => Route::Unknown { nearest: self.nearest(message_type.as_str()) },
         }
     }
@@ -120,12 +118,11 @@ impl Registry {
     }
 
     fn nearest(&self, unknown: &str) -> Vec<String> {
-        let known = self.table.values().filter_map(Target::handler).filter_map(|handler| {
-            match &handler.handled.pattern {
+        let known =
+            self.table.values().filter_map(Target::handler).filter_map(|handler| match &handler.handled.pattern {
                 Pattern::Exact(name) => Some(name.as_str()),
                 Pattern::Prefix(_) => None,
-            }
-        });
+            });
         nearest(unknown, known)
     }
 }

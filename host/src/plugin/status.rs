@@ -145,7 +145,11 @@ mod tests {
         change(&mut section);
         config.plugins.insert("system".to_owned(), section);
         let found = readiness(&config, statuses).err();
-        assert_eq!(found.as_deref().map(|reason| reason.contains(expected.unwrap_or("?"))), expected.map(|_| true), "{found:?}");
+        assert_eq!(
+            found.as_deref().map(|reason| reason.contains(expected.unwrap_or("?"))),
+            expected.map(|_| true),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -216,7 +216,8 @@ fn check_exports(types: &Types, names: &[(&str, ComponentExternalKind)]) -> Resu
             let name = format!("{path}@{VERSION}");
             match types.component_item_for_export(&name) {
                 Some(item) => {
-                    let found = Items::of(Some(item.ty), types).is_some_and(|items| items.functions.contains(&function));
+                    let found =
+                        Items::of(Some(item.ty), types).is_some_and(|items| items.functions.contains(&function));
                     (!found).then_some(ExportFault::Function { interface, function })
                 }
                 None => {
@@ -260,5 +261,124 @@ impl<'a> Items<'a> {
             _ => items.others.push("(not an interface)"),
         }
         Some(items)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::plugin::test_guest::TestGuest;
+
+    fn check(bytes: &[u8], expected: Result<&[&str], &str>) {
+        let captured = Captured::new("test".into(), "test.wasm".into(), bytes.to_vec());
+        match (validate(captured), expected) {
+            (Ok(validated), expected) => assert_eq!(Ok(validated.imports.as_slice()), expected),
+            (Err(fault), Err(expected)) => assert!(fault.to_string().contains(expected), "{fault}"),
+            (Err(fault), Ok(_)) => panic!("{fault}"),
+        }
+    }
+
+    fn guest() -> TestGuest {
+        TestGuest::handling("1.0.0", &["ping"])
+    }
+
+    #[test]
+    fn bytes_that_are_no_component_are_told_apart() {
+        check(b"", Err("the file is empty"));
+        check(b"\0as", Err("it ends after 3 bytes"));
+        check(b"\0asm\x0d\0", Err("it ends after 6 bytes"));
+        check(b"\0asm\x01\0", Err("it ends after 6 bytes"));
+        check(b"\0asm\x01\0\0\0", Err("a core module, not a component"));
+        check(b"\0asm\x02\0\0\0", Err("of another kind or version (0061736d02000000)"));
+        check(b"\0asm\x0d\0\x02\0", Err("of another kind or version"));
+        check(b"  (component)", Err("WebAssembly text"));
+        check(b";; a comment\n(module)", Err("WebAssembly text"));
+        check(b"\x7fELF\x02\x01\x01\0rest", Err("it begins with 7f454c4602010100"));
+    }
+
+    #[test]
+    fn an_empty_component_lacks_both_exports() {
+        let expected =
+            "the interface `switchboard:plugin/plugin@0.1.0`; the interface `switchboard:plugin/handler@0.1.0`";
+        check(b"\0asm\x0d\0\x01\0", Err(expected));
+        check(&guest().without_handler().build(), Err("exports: the interface `switchboard:plugin/handler@0.1.0`"));
+    }
+
+    #[test]
+    fn a_component_that_ends_anywhere_is_never_accepted() {
+        let whole = guest().with_clock().build();
+        for end in 0..whole.len() {
+            let captured = Captured::new("test".into(), "test.wasm".into(), whole[..end].to_vec());
+            // The last sections only hold names and where it was made: without them it is whole.
+            if let Ok(validated) = validate(captured) {
+                assert!(end > whole.len() / 2 && validated.imports == ["clock"], "{end} of {}", whole.len());
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_located() {
+        let mut bytes = guest().build();
+        bytes[8] = 0x7f;
+        check(&bytes, Err("it is damaged at byte 11: malformed section id: 127"));
+    }
+
+    #[test]
+    fn what_is_imported_is_listed() {
+        check(&guest().build(), Ok(&[]));
+        check(&guest().with_clock().build(), Ok(&["clock"]));
+        check(
+            &guest().with_clock().with_import("runs", "is-cancelled", Some(wasm_encoder::ValType::I32)).build(),
+            Ok(&["clock", "runs"]),
+        );
+    }
+
+    #[test]
+    fn imports_that_do_not_exist_are_named_exactly() {
+        let stranger = |name: &'static str| move |wit: String| wit.replace("interface clock {", name);
+        let function =
+            guest().with_contract(stranger("interface clock {\nset-ms: func();")).with_import("clock", "set-ms", None);
+        check(&function.build(), Err("the interface `clock` has no `set-ms`"));
+        let interface = guest().with_contract(stranger("interface files {\nerase: func();\n}\ninterface clock {"));
+        check(
+            &interface.with_import("files", "erase", None).build(),
+            Err("`switchboard:plugin@0.1.0` has no interface `files`"),
+        );
+    }
+
+    #[test]
+    fn another_version_of_the_contract_is_named() {
+        let newer = guest().with_clock().with_contract(|wit| wit.replace("@0.1.0", "@0.2.0"));
+        check(&newer.build(), Err("`switchboard:plugin/clock@0.2.0` is another version than `0.1.0`"));
+    }
+
+    #[test]
+    fn wasi_and_other_packages_are_refused_by_name() {
+        let check = |name: &str, expected: &str| {
+            let faults = check_import(name, &Items::default()).unwrap_err();
+            assert!(join(&faults).contains(expected), "{}", join(&faults));
+        };
+        check("wasi:cli/environment@0.2.3", "`wasi:cli/environment@0.2.3` is WASI");
+        check("other:package/clock@0.1.0", "`other:package/clock@0.1.0` is not of");
+        check("log", "`log` is not of");
+    }
+
+    #[test]
+    fn the_table_of_imports_is_that_of_the_contract() {
+        let mut offered: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let mut interface = "";
+        for line in include_str!("../../../wit/imports.wit").lines() {
+            if let Some(name) = line.strip_prefix("interface ") {
+                interface = name.trim_end_matches(" {");
+                offered.entry(interface).or_default();
+            } else if let Some((name, _)) = line.trim().split_once(": func(") {
+                offered.entry(interface).or_default().insert(name.trim_start_matches('%'));
+            }
+        }
+        offered.insert("types", BTreeSet::new());
+        let table = OFFERED.iter().map(|(name, functions)| (*name, functions.iter().copied().collect())).collect();
+        assert_eq!(offered, table);
     }
 }
