@@ -104,13 +104,15 @@ fn refuse_circle(chain: &[Arc<str>], plugin: &Arc<str>) -> Result<(), ToolError>
 }
 
 fn check_arguments(offered: &Offered, arguments: &str) -> Result<(), ToolError> {
-    json_object::check(arguments).map_err(|problem| ToolError::InvalidArguments(format!("the arguments: {problem}")))?;
+    json_object::check(arguments)
+        .map_err(|problem| ToolError::InvalidArguments(format!("the arguments: {problem}")))?;
     let fits = offered.tool.schema.check_text(arguments);
     fits.map_err(|fault| ToolError::InvalidArguments(format!("the arguments do not fit the inputSchema at {fault}")))
 }
 
 fn check_result(name: &str, result: &str) -> Result<(), ToolError> {
-    let wrong = |problem: &str| ToolError::Failed(format!("the answer of tool {name:?} is not a tool result: {problem}"));
+    let wrong =
+        |problem: &str| ToolError::Failed(format!("the answer of tool {name:?} is not a tool result: {problem}"));
     let members = Members::parse(result).map_err(|problem| wrong(&problem))?;
     match members.get("content") {
         Some(content) if content.get().starts_with('[') => Ok(()),

@@ -24,8 +24,8 @@ const PLUGIN_REFUSED: &str = "PLUGIN_REFUSED";
 /// An answer to a message.
 pub(super) fn message(answer: types::Message, max_bytes: usize) -> Result<GuestMessage, CallFailure> {
     let invalid = |problem: String| CallFailure::AnswerInvalid(problem);
-    let message_type =
-        MessageType::parse(&answer.type_).map_err(|fault| invalid(format!("its type is not a message type: {fault}")))?;
+    let message_type = MessageType::parse(&answer.type_)
+        .map_err(|fault| invalid(format!("its type is not a message type: {fault}")))?;
     if message_type.is_reserved() {
         return Err(invalid(format!("its type `{message_type}` belongs to the host")));
     }
@@ -94,13 +94,7 @@ mod tests {
     use super::*;
 
     fn answer(type_: &str, payload: &str) -> types::Message {
-        types::Message {
-            type_: type_.into(),
-            payload: payload.into(),
-            id: None,
-            correlation_id: None,
-            timestamp: 0.0,
-        }
+        types::Message { type_: type_.into(), payload: payload.into(), id: None, correlation_id: None, timestamp: 0.0 }
     }
 
     fn problem(answer: types::Message) -> String {

@@ -12,9 +12,7 @@ pub(super) mod v1;
 
 pub(super) use v1::{
     exports::switchboard::plugin::{handler, health, lifecycle, plugin, tools},
-    switchboard::plugin::{
-        clock, host_info, logging, messages, random, runs, settings, state, toolbox, topics, types,
-    },
+    switchboard::plugin::{clock, host_info, logging, messages, random, runs, settings, state, toolbox, topics, types},
 };
 
 /// A linker that offers exactly what is granted. Names in `grants` that are no interfaces of the

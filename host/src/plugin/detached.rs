@@ -90,12 +90,7 @@ impl Effects for Detached {
         no_tools()
     }
 
-    fn call_tool<'a>(
-        &'a self,
-        _: &'a CallContext,
-        _: &'a str,
-        _: String,
-    ) -> BoxFuture<'a, Result<String, ToolError>> {
+    fn call_tool<'a>(&'a self, _: &'a CallContext, _: &'a str, _: String) -> BoxFuture<'a, Result<String, ToolError>> {
         no_tools()
     }
 

@@ -5,9 +5,7 @@
 
 use std::time::Duration;
 
-use wasmtime::{
-    Engine, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, WasmBacktrace, component::Instance,
-};
+use wasmtime::{Engine, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, WasmBacktrace, component::Instance};
 
 use super::{
     answer,

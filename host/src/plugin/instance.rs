@@ -28,6 +28,9 @@ use super::{
 
 pub(crate) use super::manifest_call::manifest_of;
 
+/// The most that a self-test may take, whatever the plugin's own deadline: traffic waits for it.
+const SELF_TEST: Duration = Duration::from_secs(30);
+
 /// A message, into the sandbox or out of it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct GuestMessage {
@@ -91,7 +94,9 @@ impl PluginVersion {
         if self.exports.health.is_none() {
             return Ok(());
         }
-        self.call(detached::context(Instant::now() + self.limits.deadline), Question::SelfTest).await.map(drop)
+        let begun = Instant::now();
+        let deadline = earlier(begun + SELF_TEST, begun, self.limits.deadline);
+        self.call(detached::context(deadline), Question::SelfTest).await.map(drop)
     }
 
     async fn json(self: &Arc<Self>, context: CallContext, question: Question<'_>) -> Result<String, CallFailure> {
@@ -103,15 +108,11 @@ impl PluginVersion {
     }
 
     /// The whole life of one call.
-    async fn call(
-        self: &Arc<Self>,
-        mut context: CallContext,
-        question: Question<'_>,
-    ) -> Result<Answer, CallFailure> {
+    async fn call(self: &Arc<Self>, mut context: CallContext, question: Question<'_>) -> Result<Answer, CallFailure> {
         let _under_way = self.begin_call();
         let mut record = CallRecord::begin(self, &context, question.export());
         let span = record.span();
-        context.deadline = context.deadline.min(record.begun + self.limits.deadline);
+        context.deadline = earlier(context.deadline, record.begun, self.limits.deadline);
         let allowed = context.deadline.saturating_duration_since(record.begun);
         let result = self.in_time(context, allowed, question).instrument(span.clone()).await;
         span.in_scope(|| record.end(&result));
@@ -160,7 +161,7 @@ impl PluginVersion {
 
     async fn wait_for_turn(&self, context: &CallContext) -> Result<(OwnedSemaphorePermit, Place), CallFailure> {
         let busy = || CallFailure::Busy { retry_after: self.limits.max_wait };
-        let by = context.deadline.min(Instant::now() + self.limits.max_wait);
+        let by = earlier(context.deadline, Instant::now(), self.limits.max_wait);
         let turn = match self.slots.clone().try_acquire_owned() {
             Ok(turn) => turn,
             Err(_) => match timeout_at(by.into(), self.slots.clone().acquire_owned()).await {
@@ -171,4 +172,10 @@ impl PluginVersion {
         let place = self.sandbox.place(context.chain.len(), by).await.ok_or_else(busy)?;
         Ok((turn, place))
     }
+}
+
+/// The deadline, or the end of the time that is allowed from then on. What is longer than the clock
+/// can express is no bound of its own.
+fn earlier(deadline: Instant, from: Instant, within: Duration) -> Instant {
+    from.checked_add(within).map_or(deadline, |end| deadline.min(end))
 }

@@ -29,7 +29,7 @@ pub(super) enum Interruption {
 
 /// Bounds memory and tables of a store.
 #[derive(Debug)]
-pub(super) struct Limiter {
+pub(crate) struct Limiter {
     max_memory_bytes: usize,
     max_table_elements: usize,
     memory_bytes: usize,
@@ -69,7 +69,7 @@ fn grow(total: &mut usize, most: usize, current: usize, desired: usize, denied: 
 /// The time for which a call has had a thread. Shared between the future that measures and the
 /// guest's epoch check.
 #[derive(Debug)]
-pub(super) struct CpuMeter {
+pub(crate) struct CpuMeter {
     base: Instant,
     spent_ns: AtomicU64,
     /// When the poll that is under way began, after `base`.
@@ -80,7 +80,12 @@ pub(super) struct CpuMeter {
 
 impl CpuMeter {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { base: Instant::now(), spent_ns: AtomicU64::new(0), resumed_ns: AtomicU64::new(0), others_ns: AtomicU64::new(0) })
+        Arc::new(Self {
+            base: Instant::now(),
+            spent_ns: AtomicU64::new(0),
+            resumed_ns: AtomicU64::new(0),
+            others_ns: AtomicU64::new(0),
+        })
     }
 
     fn elapsed_ns(&self) -> u64 {
@@ -158,7 +163,7 @@ impl Watch {
 /// Its excess does not end the call. The guest is told `limit-exceeded` and can answer politely; one
 /// that goes on regardless gains nothing but the loss of its CPU time.
 #[derive(Debug, Clone)]
-pub(super) struct EmissionBudget {
+pub(crate) struct EmissionBudget {
     count_left: u32,
     bytes_left: usize,
 }
@@ -207,8 +212,11 @@ mod tests {
     #[test]
     fn a_guest_ends_when_its_cpu_time_or_its_deadline_is_reached_and_not_before() {
         let now = Instant::now();
-        let watch =
-            Watch { meter: CpuMeter::new(), cpu_time: Duration::from_millis(10), deadline: now + Duration::from_secs(1) };
+        let watch = Watch {
+            meter: CpuMeter::new(),
+            cpu_time: Duration::from_millis(10),
+            deadline: now + Duration::from_secs(1),
+        };
         assert_eq!(watch.verdict(now, Duration::from_millis(9)), None);
         assert_eq!(watch.verdict(now, Duration::from_millis(10)), Some(Interruption::CpuTime));
         assert_eq!(watch.verdict(now + Duration::from_secs(1), Duration::ZERO), Some(Interruption::Deadline));

@@ -253,7 +253,8 @@ impl CallRun {
     /// To be told how the call ended: ends the run with it, unless the guest did.
     pub fn close(&self, failure: Option<&CallFailure>) {
         let (status, code, message) = match failure {
-            None if self.is_cancelled() => cancelled(),
+            // One that was told to stop and then ran out of time did stop because it was told to.
+            None | Some(CallFailure::TimedOut { .. }) if self.is_cancelled() => cancelled(),
             None => {
                 (RunStatus::Error, "RUN_UNFINISHED".into(), "the handler returned without finishing its run".into())
             }

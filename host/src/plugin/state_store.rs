@@ -64,7 +64,7 @@ pub(crate) struct Place<'a> {
 }
 
 pub(crate) struct StateStore {
-    shards: Vec<Mutex<Shard>>,
+    shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
 }
 
@@ -88,7 +88,7 @@ struct Entry {
 
 impl StateStore {
     pub fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
     }
 
     pub fn get(&self, at: Place<'_>, key: &str) -> Result<Option<Vec<u8>>, StateFault> {
@@ -166,9 +166,8 @@ impl StateStore {
     }
 
     fn shard(&self, owner: &Owner) -> MutexGuard<'_, Shard> {
-        // The remainder is below SHARDS, which is the length.
-        #[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "in bounds by the remainder")]
-        lock(&self.shards[self.hasher.hash_one(owner) as usize % SHARDS])
+        let index = usize::try_from(self.hasher.hash_one(owner)).unwrap_or_default() % SHARDS;
+        lock(&self.shards[index])
     }
 }
 
@@ -182,13 +181,7 @@ impl Shard {
         self.owners.get_mut(at.owner)?.get_mut(at.plugin)
     }
 
-    fn put(
-        &mut self,
-        at: Place<'_>,
-        key: &str,
-        value: Vec<u8>,
-        expires: Option<Instant>,
-    ) -> Result<(), StateFault> {
+    fn put(&mut self, at: Place<'_>, key: &str, value: Vec<u8>, expires: Option<Instant>) -> Result<(), StateFault> {
         if let Owner::Session(session) = at.owner
             && self.ended.contains_key(session)
         {
@@ -240,13 +233,7 @@ impl Shelf {
         }
     }
 
-    fn put(
-        &mut self,
-        at: Place<'_>,
-        key: &str,
-        value: Vec<u8>,
-        expires: Option<Instant>,
-    ) -> Result<(), StateFault> {
+    fn put(&mut self, at: Place<'_>, key: &str, value: Vec<u8>, expires: Option<Instant>) -> Result<(), StateFault> {
         if self.bytes_with(key, &value) > at.quota {
             // Before anything is refused, what nobody can see any more makes room.
             self.purge(at.now);

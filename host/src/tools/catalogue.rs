@@ -31,8 +31,10 @@ pub(super) struct Offered {
 impl Catalogue {
     /// From versions in the order of their names.
     pub fn new(listed: &[(&Arc<PluginVersion>, Arc<Listing>)]) -> Self {
-        let all: Vec<(&Arc<PluginVersion>, &Arc<Tool>)> =
-            listed.iter().flat_map(|(version, listing)| listing.tools.iter().map(move |tool| (*version, tool))).collect();
+        let all: Vec<(&Arc<PluginVersion>, &Arc<Tool>)> = listed
+            .iter()
+            .flat_map(|(version, listing)| listing.tools.iter().map(move |tool| (*version, tool)))
+            .collect();
         let keys: Vec<Key<'_>> =
             all.iter().map(|(version, tool)| Key { plugin: &version.name, tool: &tool.name }).collect();
         let mut tools = BTreeMap::new();

@@ -55,7 +55,9 @@ enum Asked {
     #[default]
     Never,
     Answered(Arc<Listing>),
-    InVain { at: Instant },
+    InVain {
+        at: Instant,
+    },
 }
 
 impl Listings {

@@ -81,12 +81,10 @@ mod tests {
 
     #[test]
     fn what_remains_ambiguous_or_becomes_too_long_is_left_out() {
-        check(&[("a__b", "c"), ("a", "b__c"), ("z", "c"), ("z", "b__c")], &[
-            Some("a__b__c"),
-            None,
-            Some("z__c"),
-            Some("z__b__c"),
-        ]);
+        check(
+            &[("a__b", "c"), ("a", "b__c"), ("z", "c"), ("z", "b__c")],
+            &[Some("a__b__c"), None, Some("z__c"), Some("z__b__c")],
+        );
         let long = "t".repeat(64);
         check(&[("a", &long), ("b", &long), ("c", "ok")], &[None, None, Some("ok")]);
     }

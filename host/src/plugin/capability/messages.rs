@@ -13,13 +13,7 @@ use super::super::{
 const MAX_ADDRESSEE_BYTES: usize = 1_024;
 
 impl Host for CallState {
-    fn send(
-        &mut self,
-        to: GuestTarget,
-        type_: String,
-        payload: String,
-        how: GuestDelivery,
-    ) -> Result<u32, SendError> {
+    fn send(&mut self, to: GuestTarget, type_: String, payload: String, how: GuestDelivery) -> Result<u32, SendError> {
         let to = self.checked_target(to)?;
         let message_type = sendable_type(&type_).map_err(SendError::Invalid)?;
         json_object::check(&payload).map_err(|problem| SendError::Invalid(format!("the payload: {problem}")))?;
@@ -42,7 +36,9 @@ impl CallState {
             GuestTarget::User(subject) => (Target::User(subject.clone()), subject.len()),
         };
         if !self.version.grants.send_to_others {
-            return Err(SendError::NotGranted("`grants.send_to_others` is needed to send to anyone but the caller".into()));
+            return Err(SendError::NotGranted(
+                "`grants.send_to_others` is needed to send to anyone but the caller".into(),
+            ));
         }
         if length > MAX_ADDRESSEE_BYTES {
             return Err(SendError::Unreachable);

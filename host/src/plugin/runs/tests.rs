@@ -48,12 +48,7 @@ impl Effects for Recorder {
     fn list_tools<'a>(&'a self, _: &'a CallContext) -> BoxFuture<'a, Result<String, ToolError>> {
         std::future::pending().boxed()
     }
-    fn call_tool<'a>(
-        &'a self,
-        _: &'a CallContext,
-        _: &'a str,
-        _: String,
-    ) -> BoxFuture<'a, Result<String, ToolError>> {
+    fn call_tool<'a>(&'a self, _: &'a CallContext, _: &'a str, _: String) -> BoxFuture<'a, Result<String, ToolError>> {
         std::future::pending().boxed()
     }
     fn stats(&self) -> String {
