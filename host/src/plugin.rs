@@ -5,8 +5,9 @@
 //! is called; whatever the guest does, the caller gets an answer or one of the failures of
 //! [`CallFailure`](failure::CallFailure) by the deadline.
 //!
-//! Reading order: `directory` (events to `Captured`), `validate` (to `Validated`), `compile` with
-//! `aot_cache` (to `Compiled`), `version` (to a ready `PluginVersion`), `registry` (the swap), and on
+//! Reading order: `directory` with `arrivals` (events to `Captured`), `validate` (to `Validated`),
+//! `compile` with `aot_cache` (to `Compiled`), `loader` with `job` (to a ready `PluginVersion`, in
+//! `version`), `supervisor` with `record` (what serves), `registry` with `claims` (the snapshot), and on
 //! the side of calls `instance`, `limits`, `failure`, `bindings`, and one file each under `capability`.
 
 use std::{io, path::PathBuf, sync::Arc};
@@ -36,6 +37,7 @@ pub(crate) mod check;
 mod claims;
 mod compile;
 mod directory;
+mod directory_file;
 mod job;
 mod loader;
 pub(crate) mod manifest;
@@ -70,6 +72,7 @@ mod runs;
 mod state_store;
 mod ticker;
 
+pub(crate) use instance::GuestMessage;
 pub(crate) use manifest::{Handled, Ordering, Pattern};
 pub(crate) use registry::{Handler, Registry, Route};
 pub(crate) use schema::SchemaFault;

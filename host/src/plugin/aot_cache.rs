@@ -8,7 +8,7 @@ use std::{
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -133,7 +133,11 @@ fn revive(engine: &Engine, stored: &[u8]) -> Option<Component> {
 fn make_private(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let metadata = fs::metadata(dir)?;
-    if metadata.mode() & 0o077 != 0 {
+    let shared = metadata.mode() & 0o077 != 0;
+    if shared && fs::read_dir(dir)?.next().is_none() {
+        // Nobody has put anything there yet, so from now on nobody else can have.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    } else if shared {
         return Err(io::Error::other(format!("others can enter it: `chmod 700 {}`, and empty it", dir.display())));
     }
     // A file that was just made belongs to whoever runs this program.
@@ -150,7 +154,7 @@ fn touch(path: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::PermissionsExt as _, time::Duration};
+    use std::time::Duration;
 
     use super::*;
 
@@ -215,9 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_others_can_enter_is_not_used() {
+    fn a_folder_that_others_can_enter_is_not_used_unless_it_is_empty() {
         let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let open = || fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        open();
+        assert!(AotCache::at(folder.path().to_owned()).dir.is_some());
+        open();
+        fs::write(folder.path().join("something"), "").unwrap();
         let cache = AotCache::at(folder.path().to_owned());
         assert!(cache.dir.is_none());
         assert!(cache.load(&Engine::default(), "aa").is_none());

@@ -9,7 +9,7 @@
 use std::{
     collections::BTreeMap,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 /// How long a file has to stay as it is before it counts as written. A copy writes every few
@@ -25,8 +25,8 @@ pub(crate) const RESCAN: Duration = Duration::from_secs(2);
 /// Which file it is, and everything that changes when it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Device and inode.
-    pub file: (u64, u64),
+    /// Device, inode, and when it was made, if the file system says: inodes are used again.
+    pub file: (u64, u64, Option<SystemTime>),
     pub bytes: u64,
     /// Seconds and nanoseconds.
     pub modified: (i64, i64),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     fn stamp(inode: u64, bytes: u64) -> Stamp {
-        Stamp { file: (1, inode), bytes, modified: (0, 0), changed: (0, 0) }
+        Stamp { file: (1, inode, None), bytes, modified: (0, 0), changed: (0, 0) }
     }
 
     impl Play {

@@ -13,7 +13,9 @@ use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Plugins, Route, detached,
+    Plugins, Route,
+    check::check_file,
+    detached,
     instance::GuestMessage,
     status::{PluginStatus, Stage, State},
     test_guest::{Handle, TestGuest},
@@ -355,4 +357,38 @@ async fn a_required_plugin_that_does_not_load_makes_the_host_unready() {
     host.routed("ping", "a 1.0.1").await;
     assert_eq!(host.plugins.readiness(), Ok(()));
     host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_many_replacements_good_and_broken_there_is_always_exactly_one_version() {
+    let host = Host::start(&[("a", handling("0.0.0", &["ping"]))], |_| {}).await;
+    for round in 1..=20 {
+        host.deploy("a", b"broken");
+        let version = format!("0.0.{round}");
+        host.deploy("a", &handling(&version, &["ping"]).build());
+        host.until(
+            || host.route("ping"),
+            |found| {
+                assert!(found.starts_with("a 0.0."), "{found}");
+                *found == format!("a {version}")
+            },
+            &version,
+        )
+        .await;
+    }
+    assert_eq!(host.plugins.registry().versions().count(), 1);
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_can_be_checked_without_being_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::for_tests(folder.path());
+    config.limits.max_plugin_calls = 4;
+    let path = folder.path().join("a.wasm");
+    fs::write(&path, handling("1.0.0", &["ping"]).with_clock().build()).unwrap();
+    let checked = check_file(&config, &path).await.unwrap();
+    assert_eq!((checked.plugin.as_str(), checked.version.as_str(), checked.imports), ("a", "1.0.0", vec!["clock"]));
+    config.plugin_defaults.grants.interfaces.clear();
+    assert!(check_file(&config, &path).await.unwrap_err().to_string().contains("`clock`, which it is not granted"));
 }
