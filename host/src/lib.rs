@@ -6,6 +6,7 @@ mod cli;
 mod admission;
 mod auth;
 mod plugin;
+mod tools;
 
 mod config;
 mod telemetry;

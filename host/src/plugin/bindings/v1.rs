@@ -1,0 +1,15 @@
+//! Generated from `wit/`, version 0.1.0 of the contract. Nobody but `bindings.rs` and the files under
+//! `capability` names what is in here.
+
+wasmtime::component::bindgen!({
+    world: "everything",
+    path: "../wit",
+    imports: {
+        // It has no way to say no but a trap.
+        "switchboard:plugin/random": trappable,
+        // These wait, on the call's fiber.
+        "switchboard:plugin/toolbox": async,
+        "switchboard:plugin/runs.start": async,
+    },
+    exports: { default: async },
+});

@@ -1,0 +1,124 @@
+//! What the host knows about the one call that a store exists for.
+//!
+//! It is made with the store and dropped with it. Imports see nothing of any other call.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    PluginVersion,
+    bindings::types,
+    effects::{CallContext, RunIds, Transport},
+    limits::{CpuMeter, EmissionBudget, Limiter},
+    runs::{CallRun, RunOutlet},
+};
+use crate::telemetry::metrics::Plugin;
+
+/// The data of a store.
+pub(crate) struct CallState {
+    pub(super) version: Arc<PluginVersion>,
+    /// Its deadline is the earlier one of the caller's and the plugin's own.
+    pub(super) context: CallContext,
+    pub(super) limiter: Limiter,
+    pub(super) emissions: EmissionBudget,
+    pub(super) log_lines_left: u32,
+    pub(super) log_lines_dropped: u32,
+    pub(super) meter: Arc<CpuMeter>,
+    pub(super) run: Arc<CallRun>,
+    pub(super) started: Instant,
+    /// What was left when the call began.
+    pub(super) allowed: Duration,
+}
+
+impl CallState {
+    pub fn new(
+        version: Arc<PluginVersion>,
+        context: CallContext,
+        allowed: Duration,
+        meter: Arc<CpuMeter>,
+        run: Arc<CallRun>,
+    ) -> Self {
+        let limits = &version.limits;
+        Self {
+            limiter: Limiter::new(limits.max_memory_bytes, limits.max_table_elements),
+            emissions: EmissionBudget::new(limits.max_emissions, limits.max_emitted_bytes),
+            log_lines_left: limits.max_log_lines,
+            log_lines_dropped: 0,
+            meter,
+            run,
+            started: Instant::now(),
+            allowed,
+            version,
+            context,
+        }
+    }
+
+    /// The context as the guest sees it.
+    pub fn guest_context(&self) -> types::Context {
+        let caller = &self.context.caller;
+        let run = self.context.run.as_ref();
+        types::Context {
+            connection_id: caller.connection_id.to_string(),
+            session_id: caller.session_id.to_string(),
+            principal: types::Principal {
+                subject: caller.principal.subject.clone(),
+                tenant: caller.principal.tenant.clone(),
+                scopes: caller.principal.scopes.clone(),
+                claims: caller.principal.claims_json.to_string(),
+            },
+            transport: match caller.transport {
+                Transport::Websocket => types::Transport::Websocket,
+                Transport::StreamableHttp => types::Transport::StreamableHttp,
+                Transport::Internal => types::Transport::Internal,
+            },
+            thread_id: run.map(|run| run.thread_id.to_string()),
+            run_id: run.map(|run| run.run_id.to_string()),
+            deadline_ms: u32::try_from(self.time_left().as_millis()).unwrap_or(u32::MAX),
+            traceparent: None,
+        }
+    }
+
+    fn time_left(&self) -> Duration {
+        self.context.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Where events of this call's run go.
+    pub fn outlet(&self) -> RunOutlet {
+        RunOutlet {
+            effects: self.context.effects.clone(),
+            caller: self.context.caller.clone(),
+            correlation_id: self.context.correlation_id.clone(),
+        }
+    }
+
+    /// The context for a call that this call makes: the same caller, deadline and run, one link more.
+    pub fn onward(&self) -> CallContext {
+        let mut context = self.context.clone();
+        context.chain.push(self.version.name.clone());
+        context.run = self.current_run().or(context.run);
+        context
+    }
+
+    fn current_run(&self) -> Option<RunIds> {
+        self.run.ids()
+    }
+}
+
+impl Drop for CallState {
+    fn drop(&mut self) {
+        if self.log_lines_dropped > 0 {
+            let plugin = Plugin { plugin: self.version.name.clone() };
+            let metrics = &self.version.shared.metrics;
+            metrics.plugin_log_lines_dropped.get_or_create(&plugin).inc_by(self.log_lines_dropped.into());
+            tracing::warn!(
+                plugin = %self.version.name,
+                plugin_version = %self.version.version,
+                connection_id = %self.context.caller.connection_id,
+                dropped = self.log_lines_dropped,
+                "the plugin logged more than `max_log_lines` in one call"
+            );
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `switchboard plugin check`: the way of one file to readiness, by the same code that the host loads
+//! it with, and nothing of it kept.
+
+use std::{path::Path, sync::Arc};
+
+use serde::Serialize;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    PluginSetupError,
+    aot_cache::AotCache,
+    artifact::Captured,
+    capability::SharedCapabilities,
+    compile::Compiler,
+    engine::Sandbox,
+    loader::Loader,
+    status::{LoadFailure, Stage},
+    validate::validate,
+};
+use crate::{config::Config, telemetry::Metrics};
+
+/// What a file that would be served is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct CheckedPlugin {
+    /// The stem of the file.
+    pub plugin: String,
+    /// What it calls itself.
+    pub name: String,
+    pub version: String,
+    pub digest: String,
+    pub bytes: usize,
+    pub imports: Vec<&'static str>,
+    /// Types and prefixes (with a `*`).
+    pub types: Vec<String>,
+    pub tools: bool,
+    /// What it asks for.
+    pub isolation: &'static str,
+}
+
+/// Why a file would not be served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckFault {
+    #[error(transparent)]
+    Setup(#[from] PluginSetupError),
+    #[error(transparent)]
+    Unfit(#[from] LoadFailure),
+}
+
+/// Takes a file through every stage but the comparison with other plugins.
+pub(crate) async fn check_file(config: &Config, path: &Path) -> Result<CheckedPlugin, CheckFault> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let bytes = tokio::fs::read(path)
+        .await
+        .map_err(|fault| LoadFailure::new(Stage::Capture, format!("{} cannot be read: {fault}", path.display())))?;
+    let size = bytes.len();
+    let captured = Captured::new(Arc::from(stem.as_str()), path.to_owned(), bytes);
+    let validated = validate(captured).map_err(|fault| LoadFailure::new(Stage::Validate, fault))?;
+
+    let sandbox = Sandbox::new(config)?;
+    let compiler = Compiler::new(sandbox.clone(), AotCache::open(&config.server.data_dir));
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    let _stops = stop.clone().drop_guard();
+    let shared = SharedCapabilities::start(Metrics::new(), &tasks, stop);
+    let loader = Loader { sandbox, compiler, shared };
+    let compiled = loader.compile(validated).await?;
+    loader.ready(&compiled, config.plugin(&stem)).await?;
+
+    let manifest = compiled.manifest;
+    Ok(CheckedPlugin {
+        plugin: stem,
+        name: manifest.name,
+        version: manifest.version.to_string(),
+        digest: compiled.digest,
+        bytes: size,
+        imports: compiled.imports,
+        types: manifest.handles.iter().map(|handled| handled.pattern.to_string()).collect(),
+        tools: manifest.tools,
+        isolation: manifest.isolation.as_str(),
+    })
+}

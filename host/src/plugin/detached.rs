@@ -1,0 +1,100 @@
+//! Calls on nobody's behalf: the host asks for a list of tools, or for a self-test.
+//!
+//! There is no client to send to and no topic to join, and other plugins' tools are out of reach, so
+//! that to ask a plugin for its tools never asks another for its own.
+
+use std::{sync::Arc, time::Instant};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use switchboard_protocol::MessageType;
+
+use super::effects::{
+    CallContext, Caller, Effects, Emission, ToolError, TopicError, TopicMember, TopicPosition, TopicPublication,
+    Transport, Unreachable,
+};
+use crate::auth::Principal;
+
+/// What connection and session are called when there is none.
+const NOBODY: &str = "internal";
+
+/// The circumstances of a call that the host makes for itself.
+pub(crate) fn context(deadline: Instant) -> CallContext {
+    // A subject that no verified token has.
+    let principal = Principal {
+        subject: String::new(),
+        tenant: None,
+        scopes: Vec::new(),
+        claims_json: "{}".into(),
+        expires_at: u64::MAX,
+        token_id: None,
+    };
+    CallContext {
+        caller: Caller {
+            connection_id: NOBODY.into(),
+            session_id: NOBODY.into(),
+            principal: Arc::new(principal),
+            transport: Transport::Internal,
+        },
+        correlation_id: None,
+        deadline,
+        chain: Vec::new(),
+        run: None,
+        effects: Arc::new(Detached),
+    }
+}
+
+struct Detached;
+
+fn no_topics<T>() -> Result<T, TopicError> {
+    Err(TopicError::Forbidden("this call has no caller whose topics they could be".into()))
+}
+
+fn no_tools<'a>() -> BoxFuture<'a, Result<String, ToolError>> {
+    let fault = ToolError::Forbidden("this call has no caller with whose rights tools could be used".into());
+    std::future::ready(Err(fault)).boxed()
+}
+
+impl Effects for Detached {
+    fn send(&self, _: &Caller, _: Emission) -> Result<u32, Unreachable> {
+        Err(Unreachable)
+    }
+
+    fn subscribe(&self, _: &Caller, _: &str) -> Result<TopicPosition, TopicError> {
+        no_topics()
+    }
+
+    fn unsubscribe(&self, _: &Caller, _: &str) -> Result<bool, TopicError> {
+        no_topics()
+    }
+
+    fn publish(
+        &self,
+        _: &Caller,
+        _: &str,
+        _: MessageType,
+        _: String,
+        _: bool,
+    ) -> Result<(TopicPosition, u32), TopicError> {
+        no_topics()
+    }
+
+    fn members(&self, _: &Caller, _: &str) -> Result<Vec<TopicMember>, TopicError> {
+        no_topics()
+    }
+
+    fn history(&self, _: &Caller, _: &str, _: u32) -> Result<Vec<TopicPublication>, TopicError> {
+        no_topics()
+    }
+
+    fn list_tools<'a>(&'a self, _: &'a CallContext) -> BoxFuture<'a, Result<String, ToolError>> {
+        no_tools()
+    }
+
+    fn call_tool<'a>(&'a self, _: &'a CallContext, _: &'a str, _: String) -> BoxFuture<'a, Result<String, ToolError>> {
+        no_tools()
+    }
+
+    fn stats(&self) -> String {
+        "{}".into()
+    }
+}

@@ -1,0 +1,192 @@
+//! The engine that every guest runs in, and how many of them may at one time.
+//!
+//! Instances come from a pool whose size is fixed when the host starts. A permit stands in front of
+//! each place in it, so that a full pool is a short wait and then a clear refusal, never a failed
+//! allocation. Calls within calls have permits of their own for each depth: a call that waits for
+//! another never holds what that other one needs.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout_at,
+};
+use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+
+use super::{
+    PluginSetupError,
+    ticker::{Awake, Ticker},
+};
+use crate::config::Config;
+
+/// The deepest calls within calls that the pool has places for; `max_call_depth` counts only up to here.
+pub(crate) const MAX_DEPTH: usize = 8;
+
+/// Places for one depth of nested calls, as a share of those for calls from outside: a call makes at
+/// most one nested call at a time, and most make none.
+const NESTED_SHARE: usize = 4;
+const MIN_NESTED: usize = 4;
+
+/// Components whose manifest is asked for at one time. Loading is rare, and takes turns.
+const LOADING: usize = 2;
+
+/// The most places in all. Each reserves 4 GiB of addresses (not memory), of which a process has 128 TiB.
+const MAX_PLACES: usize = 8_192;
+
+/// What a component may consist of. Two memories and a handful of core modules is what the
+/// toolchains of all languages get by with; the rest is room.
+const MAX_MEMORIES: u32 = 2;
+const MAX_TABLES: u32 = 4;
+const MAX_CORE_INSTANCES: u32 = 24;
+
+/// More than any `max_table_elements` in earnest: a large C# program has ten thousand.
+const POOL_TABLE_ELEMENTS: usize = 100_000;
+
+/// Bytes of an instance's memory and tables that stay mapped for the next instance in its place:
+/// what a small guest touches in one call. Only good if the kernel can say which pages were touched.
+const KEEP_MEMORY: usize = 512 << 10;
+const KEEP_TABLES: usize = 16 << 10;
+
+/// Places that are kept warm for modules that do not run at the moment.
+const WARM_PLACES: u32 = 64;
+
+/// One per host. Dropping it stops its clock.
+pub(crate) struct Sandbox {
+    engine: Engine,
+    ticker: Ticker,
+    /// By depth: the first for calls from outside.
+    places: Vec<Arc<Semaphore>>,
+    loading: Arc<Semaphore>,
+}
+
+/// A place in the pool, while it lives. Outlives the store that it was taken for.
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    _awake: Awake,
+}
+
+impl Sandbox {
+    pub fn new(config: &Config) -> Result<Arc<Self>, PluginSetupError> {
+        let sizes = Sizes::of(config.limits.max_plugin_calls);
+        // Without a kernel that tells which pages were touched (Linux before 6.7), to keep pages
+        // means to clear all of them each time, which costs more than it saves.
+        let engine = engine(&sizes, true).or_else(|_| engine(&sizes, false)).map_err(PluginSetupError::Engine)?;
+        let ticker = Ticker::start(&engine).map_err(|fault| PluginSetupError::Engine(fault.into()))?;
+        let places = (0..=MAX_DEPTH).map(|depth| Arc::new(Semaphore::new(sizes.at(depth)))).collect();
+        Ok(Arc::new(Self { engine, ticker, places, loading: Arc::new(Semaphore::new(LOADING)) }))
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Waits for a place for a call at this depth; none if there is none by then, or never will be.
+    pub async fn place(&self, depth: usize, by: Instant) -> Option<Place> {
+        self.wait_for(self.places.get(depth)?, by).await
+    }
+
+    /// Waits for a place in which a component that is being loaded can be asked for its manifest.
+    pub async fn place_for_loading(&self, by: Instant) -> Option<Place> {
+        self.wait_for(&self.loading, by).await
+    }
+
+    async fn wait_for(&self, places: &Arc<Semaphore>, by: Instant) -> Option<Place> {
+        let permit = match places.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => timeout_at(by.into(), places.clone().acquire_owned()).await.ok()?.ok()?,
+        };
+        Some(Place { _permit: permit, _awake: self.ticker.keep_awake() })
+    }
+}
+
+/// How many calls at each depth.
+#[derive(Debug, PartialEq, Eq)]
+struct Sizes {
+    outer: usize,
+    nested: usize,
+}
+
+impl Sizes {
+    fn of(max_plugin_calls: usize) -> Self {
+        // Solved for `outer` so that all of them together stay within MAX_PLACES.
+        let most = (MAX_PLACES - LOADING) * NESTED_SHARE / (NESTED_SHARE + MAX_DEPTH);
+        let outer = max_plugin_calls.clamp(1, most);
+        Self { outer, nested: (outer / NESTED_SHARE).max(MIN_NESTED) }
+    }
+
+    fn at(&self, depth: usize) -> usize {
+        if depth == 0 { self.outer } else { self.nested }
+    }
+
+    fn total(&self) -> u32 {
+        u32::try_from(self.outer + self.nested * MAX_DEPTH + LOADING).unwrap_or(u32::MAX)
+    }
+}
+
+fn engine(sizes: &Sizes, keep_resident: bool) -> Result<Engine, wasmtime::Error> {
+    let mut config = wasmtime::Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(sizes, keep_resident)))
+        .epoch_interruption(true)
+        // The contract's exports are synchronous; support for concurrent ones doubles the cost of a call.
+        .concurrency_support(false)
+        // Names of functions suffice to find a crash; to keep DWARF costs memory for every plugin.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    Engine::new(&config)
+}
+
+fn pool(sizes: &Sizes, keep_resident: bool) -> PoolingAllocationConfig {
+    let total = sizes.total();
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(total)
+        .total_core_instances(total.saturating_mul(MAX_CORE_INSTANCES))
+        .total_memories(total.saturating_mul(MAX_MEMORIES))
+        .total_tables(total.saturating_mul(MAX_TABLES))
+        .total_stacks(total)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES)
+        .max_memories_per_component(MAX_MEMORIES)
+        .max_tables_per_component(MAX_TABLES)
+        .max_tables_per_module(MAX_TABLES)
+        .table_elements(POOL_TABLE_ELEMENTS)
+        .max_unused_warm_slots(WARM_PLACES);
+    if keep_resident {
+        pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(KEEP_MEMORY).table_keep_resident(KEEP_TABLES);
+    }
+    pool
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn sandbox(calls: usize) -> Arc<Sandbox> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::for_tests(folder.path());
+        config.limits.max_plugin_calls = calls;
+        Sandbox::new(&config).unwrap()
+    }
+
+    #[test]
+    fn however_many_calls_are_configured_the_pool_stays_within_the_address_space() {
+        for calls in [0, 1, 32, 1_000, 1_000_000] {
+            let sizes = Sizes::of(calls);
+            assert!(sizes.outer >= 1 && sizes.total() as usize <= MAX_PLACES + MIN_NESTED * MAX_DEPTH, "{sizes:?}");
+        }
+        assert_eq!(Sizes::of(1_000).outer, 1_000);
+    }
+
+    #[tokio::test]
+    async fn a_full_pool_is_a_bounded_wait_and_leaves_nested_calls_their_places() {
+        let sandbox = sandbox(1);
+        let soon = || Instant::now() + Duration::from_millis(20);
+        let held = sandbox.place(0, soon()).await;
+        assert!(held.is_some());
+        assert!(sandbox.place(0, soon()).await.is_none());
+        assert!(sandbox.place(1, soon()).await.is_some());
+        assert!(sandbox.place(MAX_DEPTH + 1, soon()).await.is_none());
+        drop(held);
+        assert!(sandbox.place(0, soon()).await.is_some());
+    }
+}

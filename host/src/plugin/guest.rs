@@ -1,0 +1,287 @@
+//! One store, one instance, one question: the only place where Wasm is entered.
+//!
+//! Every way for the guest to end other than by answering becomes a [`CallFailure`] here. A store is
+//! never used for a second question.
+
+use std::time::Duration;
+
+use wasmtime::{Engine, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, WasmBacktrace, component::Instance};
+
+use super::{
+    answer,
+    bindings::types,
+    call_state::CallState,
+    failure::CallFailure,
+    guest_text::{MAX_BACKTRACE_BYTES, MAX_LINE_BYTES, lines, one_line},
+    instance::GuestMessage,
+    limits::{Interruption, Limiter, Watch},
+};
+
+/// Resources that a guest can hold. The contract has none, but a component may make its own.
+const MAX_HANDLES: usize = 1_024;
+
+/// What wasmtime says, in an error of a type that it keeps to itself, when `max_hostcall_bytes` is exceeded.
+const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// After the pool turned out to be full although a permit was there; as short as a call.
+const POOL_RETRY: Duration = Duration::from_millis(100);
+
+/// What is asked of a guest.
+pub(super) enum Question<'a> {
+    Handle(GuestMessage),
+    ListTools,
+    CallTool { name: &'a str, arguments: String },
+    Connect,
+    Disconnect { reason: &'a str },
+    Event { topic: &'a str, message: GuestMessage },
+    SelfTest,
+}
+
+/// What came back, checked.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Message(Option<GuestMessage>),
+    Json(String),
+    Nothing,
+}
+
+/// As it came back.
+enum Raw {
+    Message(Result<Option<types::Message>, types::Refusal>),
+    Json(Result<String, types::Refusal>),
+    SelfTest(Result<(), String>),
+    Nothing,
+}
+
+impl Question<'_> {
+    /// The export's name in the contract.
+    pub fn export(&self) -> &'static str {
+        match self {
+            Self::Handle(_) => "handle",
+            Self::ListTools => "list-tools",
+            Self::CallTool { .. } => "call-tool",
+            Self::Connect => "on-connect",
+            Self::Disconnect { .. } => "on-disconnect",
+            Self::Event { .. } => "on-event",
+            Self::SelfTest => "self-test",
+        }
+    }
+}
+
+/// Asks a fresh instance.
+pub(super) async fn ask(state: CallState, watch: Watch, question: Question<'_>) -> Result<Answer, CallFailure> {
+    let version = state.version.clone();
+    let bounds = Bounds {
+        memory_bytes: version.limits.max_memory_bytes,
+        hostcall_bytes: version.limits.max_hostcall_bytes,
+        cpu_time: version.limits.cpu_time,
+        wall_clock: state.allowed,
+    };
+    let mut store = store(version.sandbox.engine(), state, watch, &bounds, |state| &mut state.limiter);
+    let instance = match version.pre.instantiate_async(&mut store).await {
+        Ok(instance) => instance,
+        Err(fault) => return Err(bounds.failure(Stage::Instantiating, &fault, &store.data().limiter)),
+    };
+    let raw = invoke(&mut store, &instance, question).await;
+    match raw {
+        Ok(raw) => checked(raw?, version.limits.max_emitted_bytes),
+        Err(fault) => Err(bounds.failure(Stage::Running, &fault, &store.data().limiter)),
+    }
+}
+
+/// A store with every bound set.
+pub(super) fn store<T: Send + 'static>(
+    engine: &Engine,
+    data: T,
+    watch: Watch,
+    bounds: &Bounds,
+    limiter: impl (Fn(&mut T) -> &mut Limiter) + Send + Sync + 'static,
+) -> Store<T> {
+    let mut store = Store::new(engine, data);
+    store.limiter(move |data| limiter(data) as &mut dyn ResourceLimiter);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| watch.tick());
+    store.set_hostcall_fuel(bounds.hostcall_bytes);
+    store.set_max_component_handles(MAX_HANDLES);
+    store
+}
+
+/// The outer result is about the guest's code, the inner one about what the plugin exports.
+async fn invoke(
+    store: &mut Store<CallState>,
+    instance: &Instance,
+    question: Question<'_>,
+) -> wasmtime::Result<Result<Raw, CallFailure>> {
+    let version = store.data().version.clone();
+    let exports = &version.exports;
+    let context = store.data().guest_context();
+    let lifecycle = exports.lifecycle.as_ref();
+    let raw = match question {
+        Question::Handle(message) => {
+            let guest = exports.handler.load(&mut *store, instance)?;
+            Raw::Message(guest.call_handle(store, &context, &message.into()).await?)
+        }
+        Question::ListTools => {
+            let Some(tools) = &exports.tools else { return Ok(Err(CallFailure::NotExported("tools"))) };
+            Raw::Json(tools.load(&mut *store, instance)?.call_list_tools(store, &context).await?)
+        }
+        Question::CallTool { name, arguments } => {
+            let Some(tools) = &exports.tools else { return Ok(Err(CallFailure::NotExported("tools"))) };
+            Raw::Json(tools.load(&mut *store, instance)?.call_call_tool(store, &context, name, &arguments).await?)
+        }
+        Question::SelfTest => {
+            let Some(health) = &exports.health else { return Ok(Err(CallFailure::NotExported("health"))) };
+            Raw::SelfTest(health.load(&mut *store, instance)?.call_self_test(store).await?)
+        }
+        Question::Connect | Question::Disconnect { .. } | Question::Event { .. } => {
+            let Some(lifecycle) = lifecycle else { return Ok(Err(CallFailure::NotExported("lifecycle"))) };
+            let guest = lifecycle.load(&mut *store, instance)?;
+            match question {
+                Question::Disconnect { reason } => guest.call_on_disconnect(store, &context, reason).await?,
+                Question::Event { topic, message } => {
+                    guest.call_on_event(store, &context, topic, &message.into()).await?;
+                }
+                _ => guest.call_on_connect(store, &context).await?,
+            }
+            Raw::Nothing
+        }
+    };
+    Ok(Ok(raw))
+}
+
+fn checked(raw: Raw, max_bytes: usize) -> Result<Answer, CallFailure> {
+    let refused = |refusal| CallFailure::Refused(answer::refusal(refusal));
+    match raw {
+        Raw::Message(answered) => {
+            let message = answered.map_err(refused)?;
+            Ok(Answer::Message(message.map(|message| answer::message(message, max_bytes)).transpose()?))
+        }
+        Raw::Json(answered) => {
+            let text = answered.map_err(refused)?;
+            answer::size(&text, max_bytes).map_err(CallFailure::AnswerInvalid)?;
+            Ok(Answer::Json(text))
+        }
+        Raw::SelfTest(passed) => match passed {
+            Ok(()) => Ok(Answer::Nothing),
+            Err(reason) => Err(CallFailure::Refused(answer::self_test_refusal(&reason))),
+        },
+        Raw::Nothing => Ok(Answer::Nothing),
+    }
+}
+
+/// Where a guest was when it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Instantiating,
+    Running,
+}
+
+/// The limits that can end a guest, for saying which did.
+#[derive(Debug, Clone)]
+pub(super) struct Bounds {
+    pub memory_bytes: usize,
+    pub hostcall_bytes: usize,
+    pub cpu_time: Duration,
+    pub wall_clock: Duration,
+}
+
+impl Bounds {
+    /// Which failure an error of wasmtime stands for.
+    pub fn failure(&self, stage: Stage, fault: &wasmtime::Error, limiter: &Limiter) -> CallFailure {
+        let backtrace = backtrace(fault);
+        if let Some(interruption) = fault.downcast_ref::<Interruption>() {
+            tracing::warn!(%interruption, backtrace, "a guest was ended");
+            return self.interrupted(*interruption);
+        }
+        if format!("{fault:#}").contains(FUEL_EXHAUSTED) {
+            let detail = format!("it moved more than {} bytes out of the sandbox at once", self.hostcall_bytes);
+            return CallFailure::LimitExceeded { limit: "max_hostcall_bytes", detail };
+        }
+        if fault.is::<PoolConcurrencyLimitError>() {
+            return CallFailure::Busy { retry_after: POOL_RETRY };
+        }
+        if limiter.denied {
+            return CallFailure::OutOfMemory { limit_bytes: self.memory_bytes, backtrace };
+        }
+        match (stage, fault.downcast_ref::<Trap>()) {
+            (_, Some(trap)) => CallFailure::Crashed { trap: in_words(*trap), backtrace },
+            // It has broken the rules by which values cross, with text that is not UTF-8 for example.
+            (Stage::Running, None) => {
+                CallFailure::Crashed { trap: one_line(&fault.root_cause().to_string(), MAX_LINE_BYTES), backtrace }
+            }
+            (Stage::Instantiating, None) => CallFailure::Host(one_line(&format!("{fault:#}"), MAX_LINE_BYTES)),
+        }
+    }
+
+    fn interrupted(&self, interruption: Interruption) -> CallFailure {
+        match interruption {
+            Interruption::CpuTime => CallFailure::TimedOut { limit: self.cpu_time },
+            Interruption::Deadline => CallFailure::TimedOut { limit: self.wall_clock },
+            Interruption::RandomBytes { .. } => {
+                CallFailure::LimitExceeded { limit: "random", detail: interruption.to_string() }
+            }
+        }
+    }
+}
+
+fn in_words(trap: Trap) -> String {
+    trap.to_string().trim_start_matches("wasm trap: ").to_owned()
+}
+
+fn backtrace(fault: &wasmtime::Error) -> String {
+    let frames = fault.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
+    lines(frames.trim_end(), MAX_BACKTRACE_BYTES)
+}
+
+impl From<GuestMessage> for types::Message {
+    fn from(message: GuestMessage) -> Self {
+        Self {
+            type_: message.message_type.to_string(),
+            payload: message.payload,
+            id: message.id,
+            correlation_id: message.correlation_id,
+            timestamp: message.timestamp,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(stage: Stage, fault: wasmtime::Error, denied: bool) -> CallFailure {
+        let bounds = Bounds {
+            memory_bytes: 1,
+            hostcall_bytes: 2,
+            cpu_time: Duration::from_millis(3),
+            wall_clock: Duration::from_millis(4),
+        };
+        let mut limiter = Limiter::new(0, 0);
+        limiter.denied = denied;
+        bounds.failure(stage, &fault, &limiter)
+    }
+
+    #[test]
+    fn each_end_of_a_guest_is_a_failure_of_its_own() {
+        let trap = || wasmtime::Error::from(Trap::UnreachableCodeReached);
+        let run = |fault, denied| failure(Stage::Running, fault, denied).outcome();
+        assert_eq!(run(trap(), false), "crashed");
+        assert_eq!(run(trap(), true), "out_of_memory");
+        assert_eq!(run(Interruption::CpuTime.into(), true), "timed_out");
+        assert_eq!(run(Interruption::Deadline.into(), false), "timed_out");
+        assert_eq!(run(Interruption::RandomBytes { limit: 1 }.into(), false), "limit_exceeded");
+        assert_eq!(run(wasmtime::Error::msg(FUEL_EXHAUSTED), false), "limit_exceeded");
+        assert_eq!(run(wasmtime::Error::msg("invalid utf-8"), false), "crashed");
+        assert_eq!(failure(Stage::Instantiating, wasmtime::Error::msg("x"), false).outcome(), "host_failure");
+        assert_eq!(failure(Stage::Instantiating, wasmtime::Error::msg("x"), true).outcome(), "out_of_memory");
+    }
+
+    #[test]
+    fn a_crash_is_told_in_one_line_without_the_engines_prefix() {
+        let CallFailure::Crashed { trap, .. } = failure(Stage::Running, Trap::IntegerDivisionByZero.into(), false)
+        else {
+            panic!("not a crash");
+        };
+        assert_eq!(trap, "integer divide by zero");
+    }
+}
