@@ -203,7 +203,8 @@ fn read_type_owners(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
             let origin = located.origin.clone();
             reader.faults.push(Fault { origin, setting: Some(path.clone()), problem, help: help.to_owned() });
         };
-        match MessageType::parse(message_type) {
+        // A prefix is written as plugins are told to: with a `*` behind it.
+        match MessageType::parse(message_type.strip_suffix('*').unwrap_or(message_type)) {
             Err(problem) => fault(format!("is not a message type: {problem}"), ""),
             Ok(name) if name.is_reserved() => fault("the type belongs to the host".to_owned(), "no plugin can own it"),
             Ok(_) => {}
