@@ -12,6 +12,7 @@ mod envelope;
 mod error_code;
 mod message_type;
 mod messages;
+mod reference;
 
 pub use close_code::CloseCode;
 pub use discovery::{Discovery, Endpoints, HandledType};
@@ -19,6 +20,7 @@ pub use envelope::{ClientMessage, EnvelopeFault, ServerMessage, unix_seconds};
 pub use error_code::{ErrorCode, HttpStatus};
 pub use message_type::{InvalidMessageType, MessageType};
 pub use messages::{ConnectionEstablished, ErrorPayload, Heartbeat, Limits, Reconnect, TokenExpiring};
+pub use reference::errors_page;
 
 /// The version of this protocol, sent in `connection_established` and by `/ws/config`.
 pub const PROTOCOL_VERSION: &str = "1";
