@@ -8,3 +8,9 @@
 //! Reading order: `directory` (events to `Captured`), `validate` (to `Validated`), `compile` with
 //! `aot_cache` (to `Compiled`), `version` (to a ready `PluginVersion`), `registry` (the swap), and on
 //! the side of calls `instance`, `limits`, `failure`, `bindings`, and one file each under `capability`.
+
+pub(crate) mod effects;
+pub(crate) mod failure;
+mod stand_in;
+
+pub(crate) use stand_in::*;

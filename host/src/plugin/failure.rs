@@ -32,6 +32,9 @@ pub(crate) enum CallFailure {
     /// The run that the call belonged to was cancelled.
     #[error("the run was cancelled")]
     Cancelled,
+    /// The version was taken out of service, and its time to drain is over.
+    #[error("the plugin was replaced or stopped before the handler had finished")]
+    Interrupted,
     /// A limit whose excess ends the call; the name is that of the setting.
     #[error("the handler exceeded `{limit}`: {detail}")]
     LimitExceeded { limit: &'static str, detail: String },
@@ -58,6 +61,7 @@ impl CallFailure {
             Self::OutOfMemory { .. } => "out_of_memory",
             Self::TimedOut { .. } => "timed_out",
             Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
             Self::LimitExceeded { .. } => "limit_exceeded",
             Self::Busy { .. } => "busy",
             Self::AnswerInvalid(_) => "answer_invalid",
