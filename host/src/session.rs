@@ -11,7 +11,6 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-pub(crate) mod expiry;
 pub(crate) mod inbox;
 pub(crate) mod outbox;
 pub(crate) mod registry;

@@ -71,6 +71,8 @@ error_codes! {
     JwtAlgorithmRefused = "JWT_ALGORITHM_REFUSED", 401, false, "get a token signed with an algorithm that the server allows";
     /// A claim that is required (`sub`, `exp`) is missing or of the wrong type.
     JwtClaimInvalid = "JWT_CLAIM_INVALID", 401, false, "ask the issuer to include the claim as RFC 7519, section 4.1, describes it";
+    /// A token that was offered during the connection belongs to somebody else.
+    IdentityMismatch = "IDENTITY_MISMATCH", 401, false, "refresh with a token of the same `sub` and tenant; open another connection for another user";
     /// The token has been revoked.
     JwtRevoked = "JWT_REVOKED", 401, false, "get a new token";
     /// More than one of header, subprotocol and query carry a token.
