@@ -5,11 +5,15 @@
 //! [`Inbox`]'s jobs.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Instant,
 };
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 pub(crate) mod inbox;
 pub(crate) mod outbox;
@@ -32,7 +36,19 @@ pub(crate) struct Session {
     principal: ArcSwap<Principal>,
     pub outbox: Outbox,
     state: Mutex<State>,
+    orders: AtomicU8,
+    ordered: Notify,
     pub opened_at: Instant,
+}
+
+/// What the host tells a session's owner to do. A session is told by itself rather than through a
+/// token that all of them share, because each message would have to take that token's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Read nothing more, finish what was read, close.
+    Leave,
+    /// End now.
+    Abandon,
 }
 
 impl Session {
@@ -44,6 +60,8 @@ impl Session {
             principal: ArcSwap::from_pointee(principal),
             outbox,
             state: Mutex::new(state),
+            orders: AtomicU8::new(0),
+            ordered: Notify::new(),
             opened_at: Instant::now(),
         }
     }
@@ -68,5 +86,27 @@ impl Session {
         let changed = next != *state;
         *state = next;
         changed
+    }
+
+    pub fn order(&self, order: Order) {
+        let rank = match order {
+            Order::Leave => 1,
+            Order::Abandon => 2,
+        };
+        self.orders.fetch_max(rank, Ordering::SeqCst);
+        self.ordered.notify_one();
+    }
+
+    /// Returns when there is an order that goes further than `seen`. One task may wait.
+    pub async fn ordered(&self, seen: Option<Order>) -> Order {
+        loop {
+            // Made before looking, so that an order in between is not missed.
+            let ordered = self.ordered.notified();
+            match (self.orders.load(Ordering::SeqCst), seen) {
+                (2.., _) => return Order::Abandon,
+                (1, None) => return Order::Leave,
+                _ => ordered.await,
+            }
+        }
     }
 }

@@ -140,6 +140,11 @@ impl Outbox {
         self.ready.notified().await;
     }
 
+    /// Wakes the writer without a frame.
+    pub fn wake(&self) {
+        self.ready.notify_one();
+    }
+
     /// Moves what waits, at most [`BATCH_BYTES`] and one frame, to the end of `batch`.
     pub fn take(&self, batch: &mut VecDeque<Frame>) -> Taken {
         let mut queue = self.lock();
