@@ -14,7 +14,7 @@ pub(crate) mod subscriptions;
 
 pub(crate) use history::Publication;
 pub(crate) use pattern::Pattern;
-pub(crate) use subscriptions::{Receipt, Subscriber, Topics};
+pub(crate) use subscriptions::{Subscriber, Topics};
 
 /// Why a topic cannot be used in this way.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -241,7 +241,8 @@ impl Effects for Deliver {
         let plugins: Vec<_> = registry
             .versions()
             .map(|version| {
-                let types: Vec<_> = version.manifest.handles.iter().map(|handled| handled.pattern.to_string()).collect();
+                let types: Vec<_> =
+                    version.manifest.handles.iter().map(|handled| handled.pattern.to_string()).collect();
                 json!({ "name": version.name, "version": version.version, "types": types })
             })
             .collect();

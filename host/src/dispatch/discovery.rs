@@ -1,8 +1,6 @@
 //! What a client can find out before it connects, from the snapshot of this moment.
 
-use switchboard_protocol::{
-    Discovery, Endpoints, HandledType, Limits, PROTOCOL_VERSION, SUBPROTOCOL, SUBPROTOCOL_MCP,
-};
+use switchboard_protocol::{Discovery, Endpoints, HandledType, Limits, PROTOCOL_VERSION, SUBPROTOCOL, SUBPROTOCOL_MCP};
 
 use super::Dispatcher;
 use crate::{config::Config, plugin::Handler};

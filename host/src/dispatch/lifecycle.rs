@@ -36,7 +36,12 @@ impl Lifecycle {
     }
 
     /// Runs a call in the background, bounded in number; its own deadline bounds its time.
-    fn spawn(&self, event: &'static str, version: &PluginVersion, call: impl Future<Output = Outcome> + Send + 'static) {
+    fn spawn(
+        &self,
+        event: &'static str,
+        version: &PluginVersion,
+        call: impl Future<Output = Outcome> + Send + 'static,
+    ) {
         let Ok(permit) = self.permits.clone().try_acquire_owned() else {
             tracing::warn!(event, plugin = %version.name, "dropped: too many calls for events are under way");
             return;

@@ -168,7 +168,10 @@ mod tests {
         };
         let Reply { payload, label } = call(&CallFailure::Refused(refusal), "p").expect("a reply");
         assert_eq!((&*payload.code, payload.error.as_str(), label), ("NO_SEATS", "all taken", "plugin"));
-        assert_eq!((payload.recoverable, payload.help.as_deref(), payload.retry_after_ms), (true, Some("come back"), Some(1500)));
+        assert_eq!(
+            (payload.recoverable, payload.help.as_deref(), payload.retry_after_ms),
+            (true, Some("come back"), Some(1500))
+        );
     }
 
     #[test]

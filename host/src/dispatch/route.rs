@@ -12,7 +12,9 @@ use crate::{
 pub(super) fn find(registry: &Registry, message: &ClientMessage<'_>) -> Result<Handler, Refused> {
     let handler = match registry.route(&message.message_type) {
         Route::Handler(handler) => handler,
-        Route::Disabled { plugin } => return Err(Refused::to(message, reply::disabled(&message.message_type, &plugin))),
+        Route::Disabled { plugin } => {
+            return Err(Refused::to(message, reply::disabled(&message.message_type, &plugin)));
+        }
         Route::Unavailable { plugin, reason, retry_after } => {
             tracing::debug!(%plugin, %reason, "no version can serve");
             let reply = reply::unavailable(&message.message_type, &plugin, retry_after);
@@ -22,7 +24,10 @@ pub(super) fn find(registry: &Registry, message: &ClientMessage<'_>) -> Result<H
             return Err(Refused::to(message, reply::unknown_type(&message.message_type, &nearest)));
         }
     };
-    handler.handled.check_payload(message.payload_text()).map_err(|fault| Refused::to(message, reply::schema(&fault)))?;
+    handler
+        .handled
+        .check_payload(message.payload_text())
+        .map_err(|fault| Refused::to(message, reply::schema(&fault)))?;
     Ok(handler)
 }
 

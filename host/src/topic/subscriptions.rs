@@ -163,7 +163,8 @@ impl<R> Topics<R> {
         encode: impl FnOnce(&Publication, &str) -> F,
         mut deliver: impl FnMut(&R, &F) -> bool,
     ) -> Result<Receipt, TopicFault> {
-        let NewPublication { name, publisher, message_type, payload, timestamp, exclude_session, history } = publication;
+        let NewPublication { name, publisher, message_type, payload, timestamp, exclude_session, history } =
+            publication;
         pattern::check_name(name)?;
         access::check(&publisher, name, Use::Publish)?;
         let key = key(tenant, name);
@@ -379,10 +380,15 @@ mod tests {
             history: 3,
         };
         let receipt = topics
-            .publish(tenant, publication, |_, _| (), |receiver, ()| {
-                reached.push(*receiver);
-                true
-            })
+            .publish(
+                tenant,
+                publication,
+                |_, _| (),
+                |receiver, ()| {
+                    reached.push(*receiver);
+                    true
+                },
+            )
             .unwrap();
         reached.sort_unstable();
         (receipt, reached)

@@ -107,7 +107,8 @@ fn unwrap_error(message: &ServerMessage<'_, &RawValue>) -> Option<Bytes> {
     let payload: ErrorPayload = serde_json::from_str(message.payload.get()).ok()?;
     let client_fault =
         [ErrorCode::MessageTooLarge, ErrorCode::MessageTooDeep, ErrorCode::InvalidUtf8, ErrorCode::PayloadInvalid];
-    let code = if client_fault.iter().any(|code| code.as_str() == payload.code) { INVALID_REQUEST } else { INTERNAL_ERROR };
+    let code =
+        if client_fault.iter().any(|code| code.as_str() == payload.code) { INVALID_REQUEST } else { INTERNAL_ERROR };
     let id = correlation_id.and_then(|text| RawValue::from_string(text.to_owned()).ok());
     let error = RpcError::new(id.as_deref(), code, &payload.error, Some(message.payload));
     serde_json::to_vec(&error).ok().map(Into::into)
@@ -151,7 +152,9 @@ mod tests {
     }
 
     fn unwrapped(message: &str) -> Option<Value> {
-        Codec::BareJsonrpc.outbound(Bytes::copy_from_slice(message.as_bytes())).map(|bytes| serde_json::from_slice(&bytes).unwrap())
+        Codec::BareJsonrpc
+            .outbound(Bytes::copy_from_slice(message.as_bytes()))
+            .map(|bytes| serde_json::from_slice(&bytes).unwrap())
     }
 
     #[test]
@@ -160,13 +163,22 @@ mod tests {
         let text = wrapped(frame);
         let message = ClientMessage::parse(text.as_bytes(), 8).unwrap();
         assert_eq!((message.payload_text(), message.id.as_deref()), (frame, Some(r#""7""#)));
-        assert_eq!(wrapped(r#" {"id":0,"method":"m"} "#), r#"{"type":"jsonrpc","id":"0","payload":{"id":0,"method":"m"}}"#);
+        assert_eq!(
+            wrapped(r#" {"id":0,"method":"m"} "#),
+            r#"{"type":"jsonrpc","id":"0","payload":{"id":0,"method":"m"}}"#
+        );
         assert_eq!(wrapped(r#"{"method":"m"}"#), r#"{"type":"jsonrpc","id":"","payload":{"method":"m"}}"#);
     }
 
     #[test]
     fn what_is_no_object_is_answered_without_an_id() {
-        for (frame, code) in [("nope", PARSE_ERROR), ("{} {}", PARSE_ERROR), ("", PARSE_ERROR), ("[]", INVALID_REQUEST), ("7", INVALID_REQUEST)] {
+        for (frame, code) in [
+            ("nope", PARSE_ERROR),
+            ("{} {}", PARSE_ERROR),
+            ("", PARSE_ERROR),
+            ("[]", INVALID_REQUEST),
+            ("7", INVALID_REQUEST),
+        ] {
             let fault: Value = serde_json::from_str(&wrapped(frame)).unwrap();
             assert_eq!(fault["error"]["code"], code, "{frame}");
             assert!(fault.get("id").is_none());
@@ -184,7 +196,8 @@ mod tests {
     fn an_error_of_the_host_becomes_one_of_json_rpc() {
         let error = |correlation_id: &str| {
             let payload = serde_json::to_value(ErrorPayload::new(ErrorCode::PluginTimeout, "late")).unwrap();
-            json!({ "type": "error", "payload": payload, "timestamp": 1.0, "correlation_id": correlation_id }).to_string()
+            json!({ "type": "error", "payload": payload, "timestamp": 1.0, "correlation_id": correlation_id })
+                .to_string()
         };
         let object = unwrapped(&error(r#""7""#)).unwrap();
         assert_eq!((&object["id"], &object["error"]["code"]), (&json!("7"), &json!(INTERNAL_ERROR)));

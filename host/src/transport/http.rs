@@ -8,6 +8,7 @@ use axum::{
     http::{
         HeaderName, HeaderValue, Method,
         header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+        request::Parts,
     },
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -50,6 +51,7 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
 
 /// A single-use ticket, for clients that cannot set headers on a WebSocket.
 async fn ticket(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    let (request, _) = request.into_parts();
     let connection_id = new_connection_id();
     let span = tracing::info_span!("request", connection_id);
     let issued = tracing::Instrument::instrument(issue(&edge, &connection_id, &request), span).await;
@@ -60,8 +62,8 @@ async fn ticket(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     response
 }
 
-async fn issue(edge: &Edge, connection_id: &str, request: &Request) -> Result<Response, Refusal> {
-    let headers = request.headers();
+async fn issue(edge: &Edge, connection_id: &str, request: &Parts) -> Result<Response, Refusal> {
+    let headers = &request.headers;
     edge.admission.check_origin(headers)?;
     let peer = upgrade::peer(request)?;
     let authenticated = edge.auth.authenticate_request(connection_id, peer.ip(), headers).await?;
@@ -121,7 +123,7 @@ async fn bounded(request: Request, next: Next) -> Response {
 /// The list of origins is the one of the upgrade, as it is at the moment.
 fn cors(edge: &Arc<Edge>) -> CorsLayer {
     let config = edge.config.clone();
-    let allowed = move |origin: &HeaderValue, _: &axum::http::request::Parts| {
+    let allowed = move |origin: &HeaderValue, _: &Parts| {
         let Ok(origin) = origin.to_str() else { return false };
         config.load().origins.allow.iter().any(|pattern| pattern.matches(origin))
     };
@@ -134,6 +136,6 @@ fn cors(edge: &Arc<Edge>) -> CorsLayer {
 }
 
 /// Peers are put into requests by the listener.
-pub(super) fn peer_of(request: &Request) -> Option<Peer> {
-    request.extensions().get::<Peer>().copied()
+pub(super) fn peer_of(request: &Parts) -> Option<Peer> {
+    request.extensions.get::<Peer>().copied()
 }

@@ -17,6 +17,7 @@ use axum::{
         header::{
             CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
         },
+        request::Parts,
     },
     response::{IntoResponse, Response},
 };
@@ -61,6 +62,7 @@ pub(crate) async fn upgrade(State(edge): State<Arc<Edge>>, request: Request) -> 
     let started = Instant::now();
     let connection_id = new_connection_id();
     let span = tracing::info_span!("connection", connection_id);
+    let (request, _) = request.into_parts();
     let result = shake_hands(&edge, &connection_id, request).instrument(span.clone()).await;
     let outcome = result.as_ref().map_or_else(|refusal| refusal.code.as_str(), |_| "accepted");
     edge.metrics.handshakes.get_or_create(&Outcome { outcome }).inc();
@@ -81,17 +83,17 @@ pub(crate) async fn upgrade(State(edge): State<Arc<Edge>>, request: Request) -> 
     response
 }
 
-async fn shake_hands(edge: &Arc<Edge>, connection_id: &str, mut request: Request) -> Result<Response, Refusal> {
+async fn shake_hands(edge: &Arc<Edge>, connection_id: &str, mut request: Parts) -> Result<Response, Refusal> {
     let life = Life::Connecting;
     check_draining(edge)?;
-    let switch = request.extensions_mut().remove::<OnUpgrade>();
-    let (key, switch) = websocket_key(request.headers()).zip(switch).ok_or_else(upgrade_required)?;
-    edge.admission.check_origin(request.headers())?;
+    let switch = request.extensions.remove::<OnUpgrade>();
+    let (key, switch) = websocket_key(&request.headers).zip(switch).ok_or_else(upgrade_required)?;
+    edge.admission.check_origin(&request.headers)?;
     let peer = peer(&request)?.ip();
     let connection_slot = edge.admission.reserve(peer)?;
     let life = life.after(Event::CredentialsTaken);
-    let query = request.uri().query();
-    let authenticated = edge.auth.authenticate_upgrade(connection_id, peer, request.headers(), query).await?;
+    let query = request.uri.query();
+    let authenticated = edge.auth.authenticate_upgrade(connection_id, peer, &request.headers, query).await?;
     let user_slot = edge.admission.admit_user(&authenticated.principal, connection_id)?;
 
     let response = switching_protocols(&key, authenticated.subprotocol.as_deref())?;
@@ -133,7 +135,7 @@ fn upgrade_required() -> Refusal {
     Refusal::new(ErrorCode::UpgradeRequired, error)
 }
 
-pub(super) fn peer(request: &Request) -> Result<SocketAddr, Refusal> {
+pub(super) fn peer(request: &Parts) -> Result<SocketAddr, Refusal> {
     let peer = http::peer_of(request).map(|peer| peer.0);
     peer.ok_or_else(|| Refusal::new(ErrorCode::InternalError, "the client's address is not known"))
 }

@@ -89,7 +89,12 @@ pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Admitte
     edge.dispatcher.detach(&session);
     drop((open, connection_slot, user_slot));
     edge.metrics.closes.get_or_create(&Close { code: end.code }).inc();
-    tracing::info!(code = end.code, reason = end.reason, seconds = session.opened_at.elapsed().as_secs(), "disconnected");
+    tracing::info!(
+        code = end.code,
+        reason = end.reason,
+        seconds = session.opened_at.elapsed().as_secs(),
+        "disconnected"
+    );
     tokio::select! {
         () = running.finish() => {}
         _ = session.ordered(Some(Order::Leave)) => tracing::warn!("handlers were abandoned"),
