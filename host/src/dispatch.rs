@@ -44,7 +44,8 @@ pub(crate) type Job = BoxFuture<'static, ()>;
 
 /// A reason not to handle a frame, and the message that it is about.
 struct Refused {
-    reply: Reply,
+    /// On the heap, because results that are mostly good should stay small.
+    reply: Box<Reply>,
     correlation_id: Option<Arc<str>>,
 }
 
@@ -63,7 +64,7 @@ impl Dispatcher {
     /// -> answer -> session outbox. What the plugin emits meanwhile goes through [`Deliver`].
     pub fn handle_frame(self: &Arc<Self>, session: &Arc<Session>, frame: &[u8]) -> Step {
         self.accept(session, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
-            self.deliver.error(session, reply, correlation_id.as_deref());
+            self.deliver.error(session, *reply, correlation_id.as_deref());
             Step::Refused
         })
     }
@@ -139,16 +140,16 @@ impl Dispatcher {
 
 impl Refused {
     fn unmarked(reply: Reply) -> Self {
-        Self { reply, correlation_id: None }
+        Self { reply: Box::new(reply), correlation_id: None }
     }
 
     fn to(message: &ClientMessage<'_>, reply: Reply) -> Self {
-        Self { reply, correlation_id: message.answer_correlation().map(Into::into) }
+        Self { reply: Box::new(reply), correlation_id: message.answer_correlation().map(Into::into) }
     }
 }
 
 impl From<switchboard_protocol::EnvelopeFault> for Refused {
     fn from(fault: switchboard_protocol::EnvelopeFault) -> Self {
-        Self { correlation_id: fault.correlation_id().map(Into::into), reply: reply::envelope(&fault) }
+        Self { correlation_id: fault.correlation_id().map(Into::into), reply: Box::new(reply::envelope(&fault)) }
     }
 }

@@ -75,17 +75,14 @@ impl Session {
         self.principal.store(Arc::new(principal));
     }
 
-    pub fn state(&self) -> State {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Moves on, and says whether that changed anything.
-    pub fn advance(&self, event: Event) -> bool {
+    /// Moves on, if the event fits.
+    pub fn advance(&self, event: Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let next = state.after(event);
-        let changed = next != *state;
+        if next != *state {
+            tracing::debug!(from = ?*state, to = ?next, "the connection's state");
+        }
         *state = next;
-        changed
     }
 
     pub fn order(&self, order: Order) {

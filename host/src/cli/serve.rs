@@ -56,7 +56,10 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     let result = runtime.block_on(async {
         // From here on a signal is answered by an orderly end.
         let mut signals = Signals::listen().context("cannot listen to signals")?;
-        let host = Host::start(sources, checked).await?;
+        let host = tokio::select! {
+            host = Host::start(sources, checked) => host?,
+            _ = signals.next() => return Ok(()),
+        };
         announce(&host, args.json)?;
         let signal = signals.next().await;
         tracing::info!(?signal, "leaving; a second signal ends at once");

@@ -165,7 +165,8 @@ impl Outbox {
     }
 
     /// Bytes and frames that wait.
-    pub fn waiting(&self) -> (usize, usize) {
+    #[cfg(test)]
+    fn waiting(&self) -> (usize, usize) {
         let queue = self.lock();
         (queue.bytes, queue.frames.len())
     }

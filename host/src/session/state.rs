@@ -4,8 +4,7 @@
 //! which arrive together need no arbiter.
 
 /// `Connecting -> Authenticating -> Open -> Draining -> Closed`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// The request's first byte came in.
     Connecting,

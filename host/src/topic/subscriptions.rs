@@ -48,6 +48,8 @@ pub(crate) struct Subscriber<R> {
 
 type Members<R> = HashMap<Arc<str>, Arc<Subscriber<R>>>;
 type Tenant = Option<Arc<str>>;
+/// By their text.
+type Patterns<R> = HashMap<Arc<str>, (Pattern, Members<R>)>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct TopicKey {
@@ -76,7 +78,7 @@ pub(crate) struct Receipt {
 #[derive(Debug)]
 pub(crate) struct Topics<R> {
     topics: DashMap<TopicKey, Arc<Mutex<Topic<R>>>>,
-    patterns: DashMap<Tenant, HashMap<Arc<str>, (Pattern, Members<R>)>>,
+    patterns: DashMap<Tenant, Patterns<R>>,
     /// The names and patterns of each session.
     by_session: DashMap<Arc<str>, HashSet<TopicKey>>,
     budget: Arc<Budget>,
@@ -219,7 +221,8 @@ impl<R> Topics<R> {
     }
 
     /// Topics that exist now.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.topics.len()
     }
 

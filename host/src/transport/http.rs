@@ -64,8 +64,11 @@ async fn ticket(State(edge): State<Arc<Edge>>, request: Request) -> Response {
 
 async fn issue(edge: &Edge, connection_id: &str, request: &Parts) -> Result<Response, Refusal> {
     let headers = &request.headers;
+    upgrade::check_draining(edge)?;
     edge.admission.check_origin(headers)?;
     let peer = upgrade::peer(request)?;
+    // A token is checked here as at the upgrade, so the same rate bounds it.
+    let _slot = edge.admission.reserve(peer.ip())?;
     let authenticated = edge.auth.authenticate_request(connection_id, peer.ip(), headers).await?;
     let issued = edge.auth.issue_ticket(authenticated.principal).map_err(|error| {
         let retry_after = Some(edge.config.load().auth.ticket_lifetime);

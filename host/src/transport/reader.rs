@@ -118,9 +118,8 @@ impl<'a> Reader<'a> {
                     alarm.as_mut().reset(next.into());
                 }
                 () = run_out(patience), if patience.is_some() => self.give_up(),
-                frame = stream.next(), if patience.is_none() => match self.read(frame) {
-                    Some(ending) => return ending,
-                    None => {}
+                frame = stream.next(), if patience.is_none() => if let Some(ending) = self.read(frame) {
+                    return ending;
                 },
             }
         }

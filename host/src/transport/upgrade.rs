@@ -109,7 +109,7 @@ async fn shake_hands(edge: &Arc<Edge>, connection_id: &str, mut request: Parts) 
     Ok(response)
 }
 
-fn check_draining(edge: &Edge) -> Result<(), Refusal> {
+pub(super) fn check_draining(edge: &Edge) -> Result<(), Refusal> {
     if !edge.shutdown.is_draining() {
         return Ok(());
     }

@@ -112,7 +112,7 @@ async fn converse(
 ) -> End {
     let traffic = Traffic::new(Instant::now());
     let (mut sink, mut stream) = socket.split();
-    let ending = {
+    let (ending, reachable) = {
         let writer = Writer { session, codec, traffic: &traffic, metrics: &edge.metrics }.run(&mut sink);
         let reader = Reader::new(edge, session, codec, &traffic, running).run(&mut stream, evicted);
         tokio::pin!(writer, reader);
@@ -120,22 +120,23 @@ async fn converse(
             biased;
             ending = &mut reader => match ending {
                 // Nothing can be written after the client's close frame, or to nobody.
-                Ending::Left | Ending::Lost | Ending::Abandoned => ending,
+                Ending::Left => (ending, true),
+                Ending::Lost | Ending::Abandoned => (ending, false),
                 Ending::Closing(_) | Ending::Broken(_) => {
                     let written = timeout(LAST_WRITES, writer).await.unwrap_or(Written::Stuck);
-                    if written == Written::Lost { Ending::Lost } else { ending }
+                    (ending, matches!(written, Written::Close(_)))
                 }
             },
             written = &mut writer => match written {
-                Written::Close(code) => Ending::Closing(code),
-                Written::Lost => Ending::Lost,
-                Written::Stuck => Ending::Closing(CloseCode::SlowConsumer),
+                Written::Close(code) => (Ending::Closing(code), true),
+                Written::Lost => (Ending::Lost, false),
+                Written::Stuck => (Ending::Closing(CloseCode::SlowConsumer), false),
             },
         }
     };
     // Nothing is pushed from here on, whoever still knows the session.
     session.outbox.close(CloseCode::Normal);
-    if let Ok(socket) = sink.reunite(stream) {
+    if reachable && let Ok(socket) = sink.reunite(stream) {
         shake_hands(socket, ending).await;
     }
     End::of(ending)
@@ -144,9 +145,8 @@ async fn converse(
 /// The client's side of the closing handshake, within bounds.
 async fn shake_hands(mut socket: Socket, ending: Ending) {
     let readable = match ending {
-        Ending::Lost | Ending::Abandoned => return,
-        Ending::Left | Ending::Closing(_) => read_out(&mut socket, CLOSING_HANDSHAKE).await,
         Ending::Broken(_) => true,
+        _ => read_out(&mut socket, CLOSING_HANDSHAKE).await,
     };
     // The engine has ended, or reads no further: what is left is TCP.
     let tcp = socket.get_mut();
