@@ -39,6 +39,10 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let mut hints = Hints { token: String::new(), connect: args.listen.is_some() };
+    if let Some(folder) = &args.data_dir {
+        hints.token = format!(" --data-dir {}", folder.display());
+    }
     let sources = Sources {
         file: args.config,
         data_dir: args.data_dir,
@@ -60,7 +64,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
             host = Host::start(sources, checked) => host?,
             _ = signals.next() => return Ok(()),
         };
-        announce(&host, args.json)?;
+        announce(&host, args.json, &hints)?;
         let signal = signals.next().await;
         tracing::info!(?signal, "leaving; a second signal ends at once");
         tokio::select! {
@@ -73,13 +77,22 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
     result
 }
 
-fn announce(host: &Host, json: bool) -> anyhow::Result<()> {
+/// What the commands that are suggested need, so that they work as they are printed.
+struct Hints {
+    /// Flags that find the key of this host.
+    token: String,
+    /// Whether the address has to be named.
+    connect: bool,
+}
+
+fn announce(host: &Host, json: bool, hints: &Hints) -> anyhow::Result<()> {
     let url = format!("ws://{}/ws", host.address());
     let admin_url = format!("http://{}", host.admin_address());
     let text = if json {
         format!("{}\n", json!({ "event": "listening", "url": url, "admin_url": admin_url }))
     } else {
         greeting(&url, &admin_url, &host.config().server.plugin_dir, &host.plugin_statuses())
+            + &suggestions(&url, hints)
     };
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -98,7 +111,15 @@ fn greeting(url: &str, admin_url: &str, plugin_dir: &std::path::Path, plugins: &
         text += &format!("Plugins in {}:\n\n", plugin_dir.display());
         plugins.iter().for_each(|plugin| text += &line(plugin));
     }
-    text + "\nTry next, in another terminal:\n\n  switchboard token --sub alice\n  switchboard connect\n\n"
+    text
+}
+
+fn suggestions(url: &str, hints: &Hints) -> String {
+    let connect = if hints.connect { format!(" {url}") } else { String::new() };
+    let token = &hints.token;
+    format!(
+        "\nTry next, in another terminal:\n\n  switchboard token --sub alice{token}\n  switchboard connect{connect}\n\n"
+    )
 }
 
 fn line(plugin: &PluginStatus) -> String {
