@@ -108,7 +108,7 @@ pub(crate) struct Parts {
     pub auth: Arc<Authenticator>,
     pub plugins: Arc<Plugins>,
     pub sessions: Arc<Sessions>,
-    pub toolbox: Toolbox,
+    pub toolbox: Arc<Toolbox>,
     pub tasks: TaskTracker,
 }
 

@@ -3,10 +3,11 @@
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use serde_json::json;
 use tokio::{net::TcpListener, time::MissedTickBehavior};
 
 use crate::{
-    admin::{self, Admin},
+    admin::{self, AdminState},
     admission::Admission,
     auth::Authenticator,
     config::{Config, LiveConfig, check::Checked, raw::Sources, reload},
@@ -73,12 +74,11 @@ impl Host {
             dispatcher,
             shutdown: shutdown.clone(),
         });
-        let readiness = edge.clone();
-        let admin = admin::router(Admin {
+        let (readiness, statuses) = (edge.clone(), plugins.clone());
+        let admin = admin::router(AdminState {
             config: config.clone(),
             metrics,
-            plugins: plugins.clone(),
-            sessions: sessions.clone(),
+            plugins: Arc::new(move || json!(statuses.statuses())),
             readiness: Arc::new(move || readiness.readiness()),
         });
         tasks.spawn(listener::accept(listener, transport::http::router(edge), shutdown.clone()));

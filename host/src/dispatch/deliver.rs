@@ -45,7 +45,7 @@ pub(crate) struct Deliver {
     pub(super) lifecycle: Lifecycle,
     /// Names this run of the process to clients.
     pub(super) run: Arc<str>,
-    toolbox: Toolbox,
+    toolbox: Arc<Toolbox>,
     started: Instant,
     /// Itself, to be handed to the calls that it causes.
     this: Weak<Self>,
@@ -85,9 +85,8 @@ impl Deliver {
         "answered"
     }
 
-    /// What became of a call that has no answer: a reply for the client, details for the operator.
+    /// What became of a call that has no answer. The sandbox has told the operator already.
     pub fn failure(&self, session: &Session, request: &Request, failure: &CallFailure) -> &'static str {
-        log(failure);
         if let Some(reply) = reply::call(failure, &request.version.name) {
             self.error(session, reply, request.correlation_id.as_deref());
         }
@@ -281,19 +280,6 @@ fn encode_publication(publication: &Publication, payload: &RawValue, topic: &str
     };
     // Strings, numbers and JSON that was parsed before can be written.
     Frame::kept(message.encode().unwrap_or_default())
-}
-
-/// Crashes and faults of the host are the operator's business; a refusal is everyday life.
-fn log(failure: &CallFailure) {
-    let outcome = failure.outcome();
-    match failure {
-        CallFailure::Crashed { backtrace, .. } | CallFailure::OutOfMemory { backtrace, .. } => {
-            tracing::warn!(outcome, %failure, %backtrace, "the call failed");
-        }
-        CallFailure::Host(_) | CallFailure::NotExported(_) => tracing::error!(outcome, %failure, "the call failed"),
-        CallFailure::Refused(refusal) => tracing::debug!(outcome, code = refusal.code, "the plugin refused"),
-        _ => tracing::warn!(outcome, %failure, "the call failed"),
-    }
 }
 
 impl From<TopicFault> for TopicError {

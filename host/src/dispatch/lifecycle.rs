@@ -49,7 +49,8 @@ impl Lifecycle {
         let span = tracing::info_span!("event", event, plugin = %version.name, version = %version.version);
         let task = async move {
             if let Err(failure) = call.await {
-                tracing::warn!(outcome = failure.outcome(), %failure, "the plugin failed at an event");
+                // The sandbox has told the operator more.
+                tracing::debug!(outcome = failure.outcome(), "the plugin failed at an event");
             }
             drop(permit);
         };

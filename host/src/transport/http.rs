@@ -70,10 +70,7 @@ async fn issue(edge: &Edge, connection_id: &str, request: &Parts) -> Result<Resp
     // A token is checked here as at the upgrade, so the same rate bounds it.
     let _slot = edge.admission.reserve(peer.ip())?;
     let authenticated = edge.auth.authenticate_request(connection_id, peer.ip(), headers).await?;
-    let issued = edge.auth.issue_ticket(authenticated.principal).map_err(|error| {
-        let retry_after = Some(edge.config.load().auth.ticket_lifetime);
-        Refusal { code: ErrorCode::RateLimited, detail: error.to_string(), retry_after }
-    })?;
+    let issued = edge.auth.issue_ticket(authenticated.principal)?;
     let expires_in_ms = u64::try_from(issued.expires_in.as_millis()).unwrap_or(u64::MAX);
     let body = Json(json!({ "ticket": issued.ticket, "expires_in_ms": expires_in_ms }));
     // A credential: nothing on the way may keep it.
