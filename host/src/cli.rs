@@ -37,19 +37,20 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Serve(args) => serve::run(args),
-        Command::Token(args) => token::run(args),
+        Command::Serve(args) => serve::run(args).map(success),
+        Command::Token(args) => token::run(args).map(success),
         Command::Config(args) => config::run(args),
-        Command::Connect(args) => runtime().and_then(|runtime| runtime.block_on(connect::run(args))),
-        Command::Plugin(args) => plugin::run(args),
+        Command::Connect(args) => runtime().and_then(|runtime| runtime.block_on(connect::run(args))).map(success),
+        Command::Plugin(args) => plugin::run(args).map(success),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn success((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 /// What asynchronous commands run on.

@@ -22,6 +22,9 @@ pub(crate) struct Reply {
     pub label: &'static str,
 }
 
+/// When a call that was interrupted can be repeated: the next version serves already, or is far away.
+const AFTER_INTERRUPTION: Duration = Duration::from_secs(1);
+
 /// The label of codes that plugins made up.
 const PLUGINS_OWN: &str = "plugin";
 
@@ -99,6 +102,10 @@ pub(crate) fn call(failure: &CallFailure, plugin: &str) -> Option<Reply> {
             let error = format!("the plugin {plugin:?} serves as many calls as it may");
             return Some(Reply::new(ErrorCode::PluginBusy, error).after(*retry_after));
         }
+        CallFailure::Interrupted => {
+            let error = format!("plugin {plugin:?}: {failure}");
+            return Some(Reply::new(ErrorCode::PluginUnavailable, error).after(AFTER_INTERRUPTION));
+        }
         // What failed inside the host is the operator's business.
         CallFailure::Host(_) | CallFailure::NotExported(_) => {
             return Some(Reply::new(ErrorCode::InternalError, "the server could not run the handler"));
@@ -140,6 +147,7 @@ mod tests {
             (CallFailure::LimitExceeded { limit: "max_emissions", detail: "9".into() }, ErrorCode::PluginLimitExceeded),
             (CallFailure::Busy { retry_after: seconds }, ErrorCode::PluginBusy),
             (CallFailure::AnswerInvalid("x".into()), ErrorCode::PluginAnswerInvalid),
+            (CallFailure::Interrupted, ErrorCode::PluginUnavailable),
             (CallFailure::NotExported("handler"), ErrorCode::InternalError),
             (CallFailure::Host("secret".into()), ErrorCode::InternalError),
         ] {
