@@ -1,5 +1,61 @@
-//! The command line: one file for each command.
+//! The command line: one subcommand per file.
 
-pub(crate) mod config;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod config;
+mod connect;
 pub(crate) mod duration;
-pub(crate) mod token;
+mod plugin;
+mod serve;
+mod token;
+
+/// A message router whose handlers are sandboxed WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(name = "switchboard", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the router until it is told to stop
+    Serve(serve::ServeArgs),
+    /// Make a token for a user, signed with this machine's key
+    Token(token::TokenArgs),
+    /// Check or show the configuration
+    Config(config::ConfigArgs),
+    /// Talk to a router from the terminal
+    Connect(connect::ConnectArgs),
+    /// Make, build and check plugins
+    Plugin(plugin::PluginArgs),
+}
+
+/// Runs the command that was given, and returns how the process is to end: 0 when all went well, 1 when
+/// it did not, 2 (from clap) when the command line itself is wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args).map(success),
+        Command::Token(args) => token::run(args).map(success),
+        Command::Config(args) => config::run(args),
+        Command::Connect(args) => runtime().and_then(|runtime| runtime.block_on(connect::run(args))).map(success),
+        Command::Plugin(args) => plugin::run(args).map(success),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn success((): ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+/// What asynchronous commands run on.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().build().map_err(|error| anyhow::anyhow!("cannot start threads: {error}"))
+}

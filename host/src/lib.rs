@@ -1,12 +1,20 @@
 //! Switchboard's host. Modules in reading order.
 
+pub mod cli;
+mod host;
+
 mod admin;
-mod cli;
+mod transport;
+
+mod dispatch;
 
 mod admission;
 mod auth;
 mod plugin;
+mod session;
 mod tools;
+mod topic;
 
 mod config;
+mod shutdown;
 mod telemetry;

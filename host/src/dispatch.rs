@@ -1,0 +1,155 @@
+//! READ FIRST: the life of one message, in [`Dispatcher::handle_frame`].
+//!
+//! Only this module knows both sessions and plugins. What can be decided at once (is it a message, who
+//! handles it, does the payload fit) is decided when the frame arrives, in order of arrival and on one
+//! snapshot of the registry; the call into the plugin is handed back as a job, for the session's inbox
+//! to run when its turn comes.
+
+use std::{sync::Arc, time::Instant};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use switchboard_protocol::ClientMessage;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+pub(crate) mod context;
+pub(crate) mod deliver;
+mod discovery;
+mod host_message;
+mod lifecycle;
+pub(crate) mod reply;
+mod route;
+
+use crate::{
+    auth::Authenticator,
+    config::LiveConfig,
+    plugin::Plugins,
+    session::{Session, Sessions, inbox::Lane},
+    telemetry::Metrics,
+    tools::Toolbox,
+};
+use context::Request;
+use deliver::Deliver;
+use reply::Reply;
+
+/// What is left to do about a frame.
+pub(crate) enum Step {
+    /// It was refused, and the client has been told why.
+    Refused,
+    /// To be run when its lane is free.
+    Run(Lane, Job),
+}
+
+pub(crate) type Job = BoxFuture<'static, ()>;
+
+/// A reason not to handle a frame, and the message that it is about.
+struct Refused {
+    /// On the heap, because results that are mostly good should stay small.
+    reply: Box<Reply>,
+    correlation_id: Option<Arc<str>>,
+}
+
+/// What frames are handed to. One per host.
+pub(crate) struct Dispatcher {
+    config: LiveConfig,
+    metrics: Arc<Metrics>,
+    auth: Arc<Authenticator>,
+    plugins: Arc<Plugins>,
+    deliver: Arc<Deliver>,
+}
+
+impl Dispatcher {
+    /// The whole life of one message:
+    /// frame -> envelope -> route (one registry snapshot) -> payload against its schema -> plugin call
+    /// -> answer -> session outbox. What the plugin emits meanwhile goes through [`Deliver`].
+    pub fn handle_frame(self: &Arc<Self>, session: &Arc<Session>, frame: &[u8]) -> Step {
+        self.accept(session, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
+            self.deliver.error(session, *reply, correlation_id.as_deref());
+            Step::Refused
+        })
+    }
+
+    fn accept(self: &Arc<Self>, session: &Arc<Session>, frame: &[u8]) -> Result<Step, Refused> {
+        let received = Instant::now();
+        let config = self.config.load();
+        if frame.len() > config.limits.max_message_bytes {
+            return Err(Refused::unmarked(reply::too_large(frame.len(), config.limits.max_message_bytes)));
+        }
+        let message = ClientMessage::parse(frame, config.limits.max_json_depth)?;
+        if message.message_type.is_reserved() {
+            return self.host_message(session, &message);
+        }
+        let registry = self.plugins.registry();
+        let handler = route::find(&registry, &message)?;
+        let request = Request::new(&message, handler.version.clone(), received);
+        let lane = route::lane(&handler, &message);
+        let span = request.span();
+        let job = self.clone().answer(session.clone(), request).instrument(span);
+        Ok(Step::Run(lane, job.boxed()))
+    }
+
+    /// The part that waits: the call, and what becomes of its outcome.
+    async fn answer(self: Arc<Self>, session: Arc<Session>, request: Request) {
+        let context = context::of_message(&self.config.load(), &session, &request, self.deliver.clone());
+        let outcome = request.version.handle(context, request.message()).await;
+        let word = match outcome {
+            Ok(None) => "silent",
+            Ok(Some(answer)) => self.deliver.answer(&session, &request, answer),
+            Err(failure) => self.deliver.failure(&session, &request, &failure),
+        };
+        request.count(&self.metrics, word);
+    }
+}
+
+/// What a dispatcher is made of.
+pub(crate) struct Parts {
+    pub config: LiveConfig,
+    pub metrics: Arc<Metrics>,
+    pub auth: Arc<Authenticator>,
+    pub plugins: Arc<Plugins>,
+    pub sessions: Arc<Sessions>,
+    pub toolbox: Arc<Toolbox>,
+    pub tasks: TaskTracker,
+}
+
+impl Dispatcher {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { config, metrics, auth, plugins, .. } = &parts;
+        Arc::new(Self {
+            config: config.clone(),
+            metrics: metrics.clone(),
+            auth: auth.clone(),
+            plugins: plugins.clone(),
+            deliver: Deliver::new(parts),
+        })
+    }
+
+    /// Tells a client that its message was not taken in, because too many of its messages are.
+    pub fn refuse_overflow(&self, session: &Session, frame: &[u8]) {
+        let limits = &self.config.load().limits;
+        let message = ClientMessage::parse(frame, limits.max_json_depth).ok();
+        let correlation_id = message.as_ref().and_then(ClientMessage::answer_correlation);
+        self.deliver.error(session, reply::too_many_in_flight(limits.max_in_flight), correlation_id);
+    }
+
+    /// Forgets what is no longer used. To be called now and then.
+    pub fn reap(&self) {
+        self.deliver.topics.reap(Instant::now());
+    }
+}
+
+impl Refused {
+    fn unmarked(reply: Reply) -> Self {
+        Self { reply: Box::new(reply), correlation_id: None }
+    }
+
+    fn to(message: &ClientMessage<'_>, reply: Reply) -> Self {
+        Self { reply: Box::new(reply), correlation_id: message.answer_correlation().map(Into::into) }
+    }
+}
+
+impl From<switchboard_protocol::EnvelopeFault> for Refused {
+    fn from(fault: switchboard_protocol::EnvelopeFault) -> Self {
+        Self { correlation_id: fault.correlation_id().map(Into::into), reply: Box::new(reply::envelope(&fault)) }
+    }
+}

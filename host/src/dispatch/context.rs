@@ -1,0 +1,118 @@
+//! What a plugin is told about a call, and what the host remembers of the request meanwhile.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use switchboard_protocol::{ClientMessage, MessageType, unix_seconds};
+
+use crate::{
+    config::Config,
+    plugin::{
+        GuestMessage, PluginVersion,
+        effects::{CallContext, Caller, Effects, Transport},
+    },
+    session::Session,
+    telemetry::{
+        Metrics,
+        metrics::{Plugin, PluginOutcome},
+    },
+};
+
+/// A message on its way to its handler: owned, because it may have to wait for its turn.
+pub(crate) struct Request {
+    pub version: Arc<PluginVersion>,
+    pub message_type: MessageType,
+    payload: Box<str>,
+    id: Option<Box<str>>,
+    /// What the client asked answers to be marked with; its `correlation_id`, else its `id`.
+    pub correlation_id: Option<Arc<str>>,
+    timestamp: Option<f64>,
+    received: Instant,
+}
+
+impl Request {
+    pub fn new(message: &ClientMessage<'_>, version: Arc<PluginVersion>, received: Instant) -> Self {
+        Self {
+            version,
+            message_type: message.message_type.clone(),
+            payload: message.payload_text().into(),
+            id: message.id.as_deref().map(Into::into),
+            correlation_id: message.answer_correlation().map(Into::into),
+            timestamp: message.timestamp,
+            received,
+        }
+    }
+
+    /// In the words of the plugin contract.
+    pub fn message(&self) -> GuestMessage {
+        GuestMessage {
+            message_type: self.message_type.clone(),
+            payload: self.payload.to_string(),
+            id: self.id.as_deref().map(str::to_owned),
+            correlation_id: self.correlation_id.as_deref().map(str::to_owned),
+            timestamp: self.timestamp.unwrap_or_else(|| unix_seconds(SystemTime::now())),
+        }
+    }
+
+    /// So that every log line of the call says who serves what.
+    pub fn span(&self) -> tracing::Span {
+        tracing::info_span!(
+            "message",
+            r#type = %self.message_type,
+            plugin = %self.version.name,
+            version = %self.version.version,
+        )
+    }
+
+    /// Once, at the end.
+    pub fn count(&self, metrics: &Metrics, outcome: &'static str) {
+        let plugin = self.version.name.clone();
+        metrics.messages.get_or_create(&PluginOutcome { plugin: plugin.clone(), outcome }).inc();
+        let seconds = self.received.elapsed().as_secs_f64();
+        metrics.message_duration.get_or_create(&Plugin { plugin }).observe(seconds);
+    }
+}
+
+/// The context of a call that a client's message causes. Its time begins now: waiting for a turn is
+/// not held against the plugin.
+pub(crate) fn of_message(
+    config: &Config,
+    session: &Session,
+    request: &Request,
+    effects: Arc<dyn Effects>,
+) -> CallContext {
+    CallContext {
+        caller: caller(session, Transport::Websocket),
+        correlation_id: request.correlation_id.clone(),
+        deadline: deadline(config, &request.version),
+        chain: Vec::new(),
+        run: None,
+        effects,
+    }
+}
+
+/// The context of a call that the host makes on its own, on behalf of a client.
+pub(crate) fn of_event(
+    config: &Config,
+    caller: Caller,
+    version: &PluginVersion,
+    effects: Arc<dyn Effects>,
+) -> CallContext {
+    let deadline = deadline(config, version);
+    CallContext { caller, correlation_id: None, deadline, chain: Vec::new(), run: None, effects }
+}
+
+pub(crate) fn caller(session: &Session, transport: Transport) -> Caller {
+    Caller {
+        connection_id: session.connection_id.clone(),
+        session_id: session.id.clone(),
+        principal: session.principal(),
+        transport,
+    }
+}
+
+fn deadline(config: &Config, version: &PluginVersion) -> Instant {
+    Instant::now() + config.plugin(&version.name).limits.deadline
+}

@@ -1,0 +1,144 @@
+//! A session's beginning and end, and the plugins that asked to see such events.
+//!
+//! Nobody waits for these calls: each runs in the background, and there are at most so many of them.
+//! What exceeds that is dropped, and said so in the log.
+
+use std::{future::Future, sync::Arc, time::SystemTime};
+
+use switchboard_protocol::{ConnectionEstablished, MessageType, PROTOCOL_VERSION, unix_seconds};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use super::{Dispatcher, context, deliver::Deliver, discovery};
+use crate::{
+    plugin::{
+        GuestMessage, PluginVersion,
+        effects::{CallContext, Caller, Transport},
+        failure::CallFailure,
+    },
+    session::{Session, state::Event},
+    topic::Pattern,
+};
+
+/// Calls for events at one time: enough for a storm of reconnects, and their memory is small beside
+/// that of the connections.
+const MAX_EVENT_CALLS: usize = 1024;
+
+pub(super) struct Lifecycle {
+    tasks: TaskTracker,
+    permits: Arc<Semaphore>,
+}
+
+impl Lifecycle {
+    pub fn new(tasks: TaskTracker) -> Self {
+        Self { tasks, permits: Arc::new(Semaphore::new(MAX_EVENT_CALLS)) }
+    }
+
+    /// Runs a call in the background, bounded in number; its own deadline bounds its time.
+    fn spawn(
+        &self,
+        event: &'static str,
+        version: &PluginVersion,
+        call: impl Future<Output = Outcome> + Send + 'static,
+    ) {
+        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+            tracing::warn!(event, plugin = %version.name, "dropped: too many calls for events are under way");
+            return;
+        };
+        let span = tracing::info_span!("event", event, plugin = %version.name, version = %version.version);
+        let task = async move {
+            if let Err(failure) = call.await {
+                // The sandbox has told the operator more.
+                tracing::debug!(outcome = failure.outcome(), "the plugin failed at an event");
+            }
+            drop(permit);
+        };
+        self.tasks.spawn(task.instrument(span));
+    }
+}
+
+type Outcome = Result<(), CallFailure>;
+
+impl Dispatcher {
+    /// From here on the session is found by others, and its client hears from it: first of all, this.
+    pub fn open(&self, session: &Arc<Session>) {
+        let deliver = &self.deliver;
+        let config = self.config.load();
+        let established = ConnectionEstablished {
+            connection_id: session.connection_id.to_string(),
+            session_id: session.id.to_string(),
+            user_id: session.principal().subject.clone(),
+            epoch: deliver.run.to_string(),
+            server_time: unix_seconds(SystemTime::now()),
+            heartbeat_interval_ms: discovery::millis(config.heartbeat.interval),
+            limits: discovery::limits(&config),
+            protocol_version: PROTOCOL_VERSION.into(),
+        };
+        deliver.host_message(session, "connection_established", established, None);
+        deliver.sessions.insert(session.clone());
+        let caller = context::caller(session, Transport::Internal);
+        for version in self.plugins.registry().versions().filter(|version| version.manifest.lifecycle.connect) {
+            let Some(context) = deliver.event_context(&caller, version) else { return };
+            let called = version.clone();
+            deliver.lifecycle.spawn("connect", version, async move { called.on_connect(context).await });
+        }
+    }
+
+    /// The socket is gone: nothing reaches the session any more. Handlers may still be running.
+    pub fn detach(&self, session: &Session) {
+        session.advance(Event::SocketGone);
+        self.deliver.sessions.remove(session);
+        self.deliver.topics.forget_session(&session.id);
+    }
+
+    /// The last handler has ended: forget everything. `reason` is one of the words of the contract.
+    pub fn forget(&self, session: &Session, reason: &'static str) {
+        let deliver = &self.deliver;
+        // A handler may have subscribed while the session was being detached.
+        deliver.topics.forget_session(&session.id);
+        self.plugins.forget_session(&session.id);
+        let caller = context::caller(session, Transport::Internal);
+        for version in self.plugins.registry().versions().filter(|version| version.manifest.lifecycle.disconnect) {
+            let Some(context) = deliver.event_context(&caller, version) else { return };
+            let called = version.clone();
+            let call = async move { called.on_disconnect(context, reason).await };
+            deliver.lifecycle.spawn("disconnect", version, call);
+        }
+    }
+}
+
+impl Deliver {
+    /// Shows a publication to the plugins that asked for its topic. What such a plugin publishes in
+    /// turn is not shown again, or two of them could keep each other busy for ever.
+    pub(super) fn published(
+        &self,
+        caller: &Caller,
+        topic: &str,
+        message_type: MessageType,
+        payload: String,
+        timestamp: f64,
+    ) {
+        if caller.transport == Transport::Internal {
+            return;
+        }
+        let message = GuestMessage { message_type, payload, id: None, correlation_id: None, timestamp };
+        for version in self.plugins.registry().versions().filter(|version| wants(version, topic)) {
+            let caller = Caller { transport: Transport::Internal, ..caller.clone() };
+            let Some(context) = self.event_context(&caller, version) else { return };
+            let (called, topic, message) = (version.clone(), topic.to_owned(), message.clone());
+            let call = async move { called.on_event(context, &topic, message).await };
+            self.lifecycle.spawn("publication", version, call);
+        }
+    }
+
+    fn event_context(&self, caller: &Caller, version: &PluginVersion) -> Option<CallContext> {
+        let effects = self.as_effects()?;
+        Some(context::of_event(&self.config.load(), caller.clone(), version, effects))
+    }
+}
+
+fn wants(version: &PluginVersion, topic: &str) -> bool {
+    let patterns = &version.manifest.lifecycle.topics;
+    patterns.iter().any(|text| Pattern::parse(text).is_ok_and(|pattern| pattern.matches(topic)))
+}

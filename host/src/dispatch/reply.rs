@@ -1,0 +1,198 @@
+//! Every internal error -> what the client is told. The one place where the two meet.
+//!
+//! A reply says what was wrong, whether a repeat can succeed and what to do. It never holds a
+//! backtrace, a path of this machine, or another client's data.
+
+use std::time::Duration;
+
+use switchboard_protocol::{EnvelopeFault, ErrorCode, ErrorPayload, MessageType};
+
+use crate::{
+    auth::AuthFailure,
+    plugin::{
+        SchemaFault,
+        failure::{CallFailure, Refusal},
+    },
+};
+
+/// What a client is told, and the label that it is counted under.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub payload: ErrorPayload,
+    pub label: &'static str,
+}
+
+/// When a call that was interrupted can be repeated: the next version serves already, or is far away.
+const AFTER_INTERRUPTION: Duration = Duration::from_secs(1);
+
+/// The label of codes that plugins made up.
+const PLUGINS_OWN: &str = "plugin";
+
+impl Reply {
+    pub fn new(code: ErrorCode, error: impl Into<String>) -> Self {
+        Self { payload: ErrorPayload::new(code, error), label: code.as_str() }
+    }
+
+    fn help(mut self, help: String) -> Self {
+        self.payload = self.payload.with_help(help);
+        self
+    }
+
+    fn after(mut self, wait: Duration) -> Self {
+        self.payload = self.payload.with_retry_after(wait);
+        self
+    }
+}
+
+pub(crate) fn envelope(fault: &EnvelopeFault) -> Reply {
+    Reply { payload: fault.to_payload(), label: fault.code().as_str() }
+}
+
+pub(crate) fn too_large(bytes: usize, limit: usize) -> Reply {
+    Reply::new(ErrorCode::MessageTooLarge, format!("the message has {bytes} bytes, and {limit} are allowed"))
+}
+
+pub(crate) fn too_many_in_flight(limit: usize) -> Reply {
+    Reply::new(ErrorCode::TooManyInFlight, format!("{limit} messages of this session have not been answered yet"))
+}
+
+pub(crate) fn reserved(message_type: &MessageType) -> Reply {
+    Reply::new(ErrorCode::ReservedMessageType, format!("{message_type:?} is a type of the server"))
+}
+
+pub(crate) fn payload(problem: String) -> Reply {
+    Reply::new(ErrorCode::PayloadInvalid, problem)
+}
+
+pub(crate) fn schema(fault: &SchemaFault) -> Reply {
+    let path = format!("/payload{}", fault.path);
+    Reply::new(ErrorCode::PayloadInvalid, format!("{path}: {}", fault.problem))
+        .help(format!("correct the value at {path}; GET /ws/config holds the schema"))
+}
+
+pub(crate) fn unknown_type(message_type: &MessageType, nearest: &[String]) -> Reply {
+    let reply = Reply::new(ErrorCode::UnknownMessageType, format!("no plugin handles {message_type:?}"));
+    if nearest.is_empty() {
+        return reply;
+    }
+    let names: Vec<_> = nearest.iter().map(|name| format!("{name:?}")).collect();
+    reply.help(format!("did you mean {}? GET /ws/config lists the types that are handled", names.join(" or ")))
+}
+
+pub(crate) fn disabled(message_type: &MessageType, plugin: &str) -> Reply {
+    let error = format!("{message_type:?} belongs to the plugin {plugin:?}, which is switched off");
+    Reply::new(ErrorCode::PluginDisabled, error)
+}
+
+pub(crate) fn unavailable(message_type: &MessageType, plugin: &str, retry_after: Duration) -> Reply {
+    let error = format!("{message_type:?} belongs to the plugin {plugin:?}, which cannot serve at the moment");
+    Reply::new(ErrorCode::PluginUnavailable, error).after(retry_after)
+}
+
+pub(crate) fn auth(failure: &AuthFailure) -> Reply {
+    Reply::new(failure.code, failure.detail.clone())
+}
+
+/// `None` where the client knows already: the terminal event of a cancelled run has told it.
+pub(crate) fn call(failure: &CallFailure, plugin: &str) -> Option<Reply> {
+    let code = match failure {
+        CallFailure::Refused(refusal) => return Some(refused(refusal)),
+        CallFailure::Cancelled => return None,
+        CallFailure::Busy { retry_after } => {
+            let error = format!("the plugin {plugin:?} serves as many calls as it may");
+            return Some(Reply::new(ErrorCode::PluginBusy, error).after(*retry_after));
+        }
+        CallFailure::Interrupted => {
+            let error = format!("plugin {plugin:?}: {failure}");
+            return Some(Reply::new(ErrorCode::PluginUnavailable, error).after(AFTER_INTERRUPTION));
+        }
+        // What failed inside the host is the operator's business.
+        CallFailure::Host(_) | CallFailure::NotExported(_) => {
+            return Some(Reply::new(ErrorCode::InternalError, "the server could not run the handler"));
+        }
+        CallFailure::Crashed { .. } => ErrorCode::PluginCrashed,
+        CallFailure::OutOfMemory { .. } => ErrorCode::PluginOutOfMemory,
+        CallFailure::TimedOut { .. } => ErrorCode::PluginTimeout,
+        CallFailure::LimitExceeded { .. } => ErrorCode::PluginLimitExceeded,
+        CallFailure::AnswerInvalid(_) => ErrorCode::PluginAnswerInvalid,
+    };
+    // `Display` of a failure leaves the backtrace out.
+    Some(Reply::new(code, format!("plugin {plugin:?}: {failure}")))
+}
+
+fn refused(refusal: &Refusal) -> Reply {
+    let mut reply = Reply::new(ErrorCode::InternalError, refusal.message.clone());
+    reply.label = PLUGINS_OWN;
+    reply.payload.code = refusal.code.clone().into();
+    reply.payload.recoverable = refusal.recoverable;
+    reply.payload.help = refusal.help.clone().map(Into::into);
+    match refusal.retry_after {
+        Some(wait) => reply.after(wait),
+        None => reply,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_of_a_call_has_its_code() {
+        let seconds = Duration::from_secs(1);
+        let crash = |backtrace: &str| CallFailure::Crashed { trap: "unreachable".into(), backtrace: backtrace.into() };
+        for (failure, code) in [
+            (crash(""), ErrorCode::PluginCrashed),
+            (CallFailure::OutOfMemory { limit_bytes: 1, backtrace: String::new() }, ErrorCode::PluginOutOfMemory),
+            (CallFailure::TimedOut { limit: seconds }, ErrorCode::PluginTimeout),
+            (CallFailure::LimitExceeded { limit: "max_emissions", detail: "9".into() }, ErrorCode::PluginLimitExceeded),
+            (CallFailure::Busy { retry_after: seconds }, ErrorCode::PluginBusy),
+            (CallFailure::AnswerInvalid("x".into()), ErrorCode::PluginAnswerInvalid),
+            (CallFailure::Interrupted, ErrorCode::PluginUnavailable),
+            (CallFailure::NotExported("handler"), ErrorCode::InternalError),
+            (CallFailure::Host("secret".into()), ErrorCode::InternalError),
+        ] {
+            let reply = call(&failure, "p").expect("a reply");
+            assert_eq!((&*reply.payload.code, reply.label), (code.as_str(), code.as_str()), "{failure:?}");
+            assert!(!reply.payload.error.contains("secret"));
+        }
+        assert!(call(&CallFailure::Cancelled, "p").is_none());
+    }
+
+    #[test]
+    fn a_backtrace_stays_with_the_operator() {
+        let failure = CallFailure::Crashed { trap: "unreachable".into(), backtrace: "0: secret!main".into() };
+        let reply = call(&failure, "p").expect("a reply");
+        assert_eq!(reply.payload.error, "plugin \"p\": the handler crashed: unreachable");
+    }
+
+    #[test]
+    fn a_plugins_refusal_is_passed_on_and_counted_under_one_label() {
+        let refusal = Refusal {
+            code: "NO_SEATS".into(),
+            message: "all taken".into(),
+            recoverable: true,
+            help: Some("come back".into()),
+            retry_after: Some(Duration::from_millis(1500)),
+        };
+        let Reply { payload, label } = call(&CallFailure::Refused(refusal), "p").expect("a reply");
+        assert_eq!((&*payload.code, payload.error.as_str(), label), ("NO_SEATS", "all taken", "plugin"));
+        assert_eq!(
+            (payload.recoverable, payload.help.as_deref(), payload.retry_after_ms),
+            (true, Some("come back"), Some(1500))
+        );
+    }
+
+    #[test]
+    fn an_unknown_type_names_near_matches() {
+        let name = MessageType::parse("pnig").unwrap();
+        let help = unknown_type(&name, &["ping".into()]).payload.help.unwrap();
+        assert!(help.starts_with("did you mean \"ping\"?"), "{help}");
+        assert!(unknown_type(&name, &[]).payload.help.unwrap().contains("GET /ws/config"));
+    }
+
+    #[test]
+    fn a_payload_fault_names_the_path_within_the_message() {
+        let reply = schema(&SchemaFault { path: "/room".into(), problem: "7 is not a string".into() });
+        assert_eq!(reply.payload.error, "/payload/room: 7 is not a string");
+    }
+}

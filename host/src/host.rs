@@ -1,0 +1,163 @@
+//! The composition root: builds every part in the order of what depends on what, and takes them down.
+
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use serde_json::json;
+use tokio::{net::TcpListener, time::MissedTickBehavior};
+
+use crate::{
+    admin::{self, AdminState},
+    admission::Admission,
+    auth::Authenticator,
+    config::{Config, LiveConfig, check::Checked, raw::Sources, reload},
+    dispatch::{Dispatcher, Parts},
+    plugin::{PluginStatus, Plugins},
+    session::{Order, Sessions},
+    shutdown::Shutdown,
+    telemetry::{self, Metrics, metrics::Outcome},
+    tools::Toolbox,
+    transport::{self, Edge, listener},
+};
+
+/// How often topics that nobody uses any more are looked for.
+const REAP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A host that serves.
+pub(crate) struct Host {
+    config: LiveConfig,
+    plugins: Arc<Plugins>,
+    sessions: Arc<Sessions>,
+    shutdown: Shutdown,
+    address: SocketAddr,
+    admin_address: SocketAddr,
+}
+
+impl Host {
+    /// Returns when every plugin was brought to traffic or failed, and both listeners accept.
+    pub async fn start(sources: Sources, checked: Checked) -> anyhow::Result<Self> {
+        let digest = checked.digest;
+        let config = LiveConfig::from_checked(checked);
+        let now = config.load();
+        prepare_data_dir(&now.server.data_dir)?;
+        // First of all what can only fail for one reason, before minutes of other work.
+        let listener = bind(now.server.listen, "--listen").await?;
+        let admin_listener = bind(now.server.admin_listen, "--admin-listen").await?;
+        let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
+
+        let metrics = Metrics::new();
+        let shutdown = Shutdown::default();
+        let Shutdown { tasks, stop, .. } = &shutdown;
+        let auth = Authenticator::start(config.clone(), metrics.clone(), tasks, stop.clone())
+            .context("the keys that verify tokens cannot be used")?;
+        let admission = Admission::new(config.clone(), metrics.clone());
+        let plugins = Plugins::start(config.clone(), metrics.clone(), tasks, stop.clone()).await?;
+        let sessions = Arc::new(Sessions::default());
+        let dispatcher = Dispatcher::new(Parts {
+            config: config.clone(),
+            metrics: metrics.clone(),
+            auth: auth.clone(),
+            plugins: plugins.clone(),
+            sessions: sessions.clone(),
+            toolbox: Toolbox::new(),
+            tasks: tasks.clone(),
+        });
+        watch_config(sources, digest, &config, &metrics, &shutdown);
+        reap_now_and_then(dispatcher.clone(), &shutdown);
+
+        let edge = Arc::new(Edge {
+            config: config.clone(),
+            metrics: metrics.clone(),
+            auth,
+            admission,
+            plugins: plugins.clone(),
+            dispatcher,
+            shutdown: shutdown.clone(),
+        });
+        let (readiness, statuses) = (edge.clone(), plugins.clone());
+        let admin = admin::router(AdminState {
+            config: config.clone(),
+            metrics,
+            plugins: Arc::new(move || json!(statuses.statuses())),
+            readiness: Arc::new(move || readiness.readiness()),
+        });
+        tasks.spawn(listener::accept(listener, transport::http::router(edge), shutdown.clone()));
+        tasks.spawn(listener::accept(admin_listener, admin, shutdown.clone()));
+        tracing::info!(%address, %admin_address, "listening");
+        Ok(Self { config, plugins, sessions, shutdown, address, admin_address })
+    }
+
+    /// Says goodbye to every client, and returns when all work has ended or its time is over.
+    pub async fn leave(&self) {
+        let order = |order| self.sessions.all().iter().for_each(|session| session.order(order));
+        let limit = self.config.load().server.drain_timeout;
+        let finished = self.shutdown.drain(limit, || order(Order::Leave), || order(Order::Abandon)).await;
+        tracing::info!(finished, "left");
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load()
+    }
+
+    pub fn plugin_statuses(&self) -> Vec<PluginStatus> {
+        self.plugins.statuses()
+    }
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: choose another address with {flag}, or end what uses it"))
+}
+
+/// Keys live here: the folder is made private when it is made, and has to be writable.
+fn prepare_data_dir(folder: &Path) -> anyhow::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let help = || format!("the data folder {} cannot be used: choose another with --data-dir", folder.display());
+    builder.create(folder).with_context(help)?;
+    tempfile::tempfile_in(folder).with_context(help)?;
+    Ok(())
+}
+
+/// Applies the settings file as it is saved.
+fn watch_config(
+    sources: Sources,
+    digest: Option<crate::config::check::FileDigest>,
+    config: &LiveConfig,
+    metrics: &Arc<Metrics>,
+    shutdown: &Shutdown,
+) {
+    let (metrics, live) = (metrics.clone(), config.clone());
+    let report = move |reloaded: reload::Reloaded| {
+        metrics.config_reloads.get_or_create(&Outcome { outcome: reloaded.as_str() }).inc();
+        if let Err(error) = telemetry::tracing::apply(&live.load().logging) {
+            tracing::warn!(%error, "the logging settings are not applied");
+        }
+    };
+    reload::watch(sources, digest, config.clone(), report, &shutdown.tasks, shutdown.stop.clone());
+}
+
+fn reap_now_and_then(dispatcher: Arc<Dispatcher>, shutdown: &Shutdown) {
+    let stop = shutdown.stop.clone();
+    shutdown.tasks.spawn(async move {
+        let mut interval = tokio::time::interval(REAP_INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = interval.tick() => dispatcher.reap(),
+            }
+        }
+    });
+}

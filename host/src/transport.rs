@@ -1,0 +1,45 @@
+//! The edge that faces clients: HTTP, the upgrade, and sockets.
+//!
+//! Nothing above this module knows of axum, hyper or WebSocket frames. Reading order: `listener`
+//! (bytes to requests), `http` (the routes), `upgrade` (who may have a socket), `websocket` (the life
+//! of one, with `reader`, `writer`, `running` and `heartbeat`), and `codec` (frames of each
+//! subprotocol).
+
+use std::sync::Arc;
+
+mod codec;
+mod heartbeat;
+pub(crate) mod http;
+pub(crate) mod listener;
+mod reader;
+mod refusal;
+mod running;
+mod upgrade;
+mod websocket;
+mod writer;
+
+use crate::{
+    admission::Admission, auth::Authenticator, config::LiveConfig, dispatch::Dispatcher, plugin::Plugins,
+    shutdown::Shutdown, telemetry::Metrics,
+};
+
+/// What the routes need. One per host.
+pub(crate) struct Edge {
+    pub config: LiveConfig,
+    pub metrics: Arc<Metrics>,
+    pub auth: Arc<Authenticator>,
+    pub admission: Arc<Admission>,
+    pub plugins: Arc<Plugins>,
+    pub dispatcher: Arc<Dispatcher>,
+    pub shutdown: Shutdown,
+}
+
+impl Edge {
+    /// Whether the host should get traffic, or why not.
+    pub fn readiness(&self) -> Result<(), String> {
+        if self.shutdown.is_draining() {
+            return Err("the server is shutting down".into());
+        }
+        self.plugins.readiness()
+    }
+}

@@ -1,0 +1,99 @@
+//! From a listening socket to requests: the accept loop, and HTTP/1.1 on each connection.
+//!
+//! It outlives trouble: when the process has no file descriptors left, it waits and goes on. Clients
+//! that send their request head too slowly are cut off, and only so many connections are in the HTTP
+//! phase at one time; a WebSocket has left it.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::Service as _};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::sleep,
+};
+
+use crate::shutdown::Shutdown;
+
+/// Connections in the HTTP phase at one time; more wait in the kernel's queue.
+const MAX_HTTP_CONNECTIONS: usize = 1024;
+
+/// For a request head, and for the next request on a connection that is kept alive.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// Of one connection's buffer, and so of the largest request head: tokens travel in headers, and the
+/// larger ones have 8 KiB.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// After an accept that failed for lack of something, before the next.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
+
+/// Where a request came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub SocketAddr);
+
+/// Accepts until the host stops; while it drains, requests are still answered (most of them with 503).
+pub(crate) async fn accept(listener: TcpListener, router: Router, shutdown: Shutdown) {
+    let permits = Arc::new(Semaphore::new(MAX_HTTP_CONNECTIONS));
+    loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        let (stream, peer) = tokio::select! {
+            () = shutdown.stop.cancelled() => return,
+            accepted = accept_one(&listener) => accepted,
+        };
+        let (router, stop) = (router.clone(), shutdown.stop.clone());
+        shutdown.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = serve(stream, peer, router) => {}
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn accept_one(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            // The client went away before it was its turn.
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "cannot accept connections; trying again");
+                sleep(EXHAUSTED_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, router: Router) {
+    // Answers are small and wait for nothing; without it, each can wait for a delayed acknowledgement.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, %peer, "the connection is gone");
+        return;
+    }
+    let service = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        service.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, %peer, "an HTTP connection ended early");
+    }
+}

@@ -1,0 +1,295 @@
+//! The half of a socket that reads, and that everything which happens to a connection meets in:
+//! frames, handlers that finish, heartbeats, the token's end, eviction, the host's shutdown.
+//!
+//! Backpressure: when the session has as many unfinished messages as it may, one more frame is read
+//! and held, and then nothing (TCP tells the client to wait). WebSocket pings and closes come after
+//! what was not read, so this must not last: if no handler finishes within [`PATIENCE`], the held
+//! message and those after it are answered with `TOO_MANY_IN_FLIGHT` until one does.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream::SplitStream};
+use switchboard_protocol::CloseCode;
+use tokio::time::{sleep_until, timeout};
+use tokio_tungstenite::tungstenite::{Error, Message, error::ProtocolError};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Edge,
+    codec::{Codec, Inbound},
+    heartbeat::Heartbeat,
+    running::Running,
+    websocket::Socket,
+    writer::Traffic,
+};
+use crate::{
+    auth::expiry::{Due, Expiry},
+    dispatch::Step,
+    session::{Order, Session, state::Event},
+};
+
+/// How long a client waits silently for one of its own messages to finish.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Frames in a row that are refused before the connection is closed: a client with a bug notices
+/// earlier, one that probes is stopped.
+const MAX_FAULTS: u32 = 100;
+
+/// How reading ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The client sent a close frame.
+    Left,
+    /// The connection broke.
+    Lost,
+    /// The host closes. The socket can still be read.
+    Closing(CloseCode),
+    /// The client broke the protocol, and nothing more can be read.
+    Broken(CloseCode),
+    /// The host has no time left.
+    Abandoned,
+}
+
+pub(crate) struct Reader<'a> {
+    edge: &'a Edge,
+    session: &'a Arc<Session>,
+    codec: Codec,
+    traffic: &'a Traffic,
+    running: &'a mut Running,
+    heartbeat: Heartbeat,
+    expiry: Expiry,
+    /// The `exp` that `expiry` follows.
+    expires_at: u64,
+    /// Read, and not taken in because the inbox is full; and by when it is refused.
+    held: Option<(Bytes, Instant)>,
+    /// Patience ran out, and no handler has finished since.
+    stalled: bool,
+    faults: u32,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(
+        edge: &'a Edge,
+        session: &'a Arc<Session>,
+        codec: Codec,
+        traffic: &'a Traffic,
+        running: &'a mut Running,
+    ) -> Self {
+        let expires_at = session.principal().expires_at;
+        Self {
+            edge,
+            session,
+            codec,
+            traffic,
+            running,
+            heartbeat: Heartbeat::new(Instant::now()),
+            expiry: Expiry::new(expires_at),
+            expires_at,
+            held: None,
+            stalled: false,
+            faults: 0,
+        }
+    }
+
+    pub async fn run(mut self, stream: &mut SplitStream<Socket>, evicted: CancellationToken) -> Ending {
+        let session = self.session;
+        let closing = session.outbox.closing();
+        let ordered = session.ordered(None);
+        let evicted = evicted.cancelled();
+        let alarm = sleep_until(self.watch().into());
+        tokio::pin!(closing, ordered, evicted, alarm);
+        loop {
+            let patience = self.held.as_ref().map(|(_, until)| *until);
+            tokio::select! {
+                biased;
+                code = &mut closing => return Ending::Closing(code),
+                order = &mut ordered => match order {
+                    Order::Leave => return self.leave().await,
+                    Order::Abandon => return Ending::Abandoned,
+                },
+                () = &mut evicted => { self.session.outbox.close(CloseCode::Evicted); }
+                () = self.running.finished_one() => self.make_room(),
+                () = &mut alarm => {
+                    let next = self.watch();
+                    alarm.as_mut().reset(next.into());
+                }
+                () = run_out(patience), if patience.is_some() => self.give_up(),
+                frame = stream.next(), if patience.is_none() => if let Some(ending) = self.read(frame) {
+                    return ending;
+                },
+            }
+        }
+    }
+
+    /// One step of the WebSocket. Returns how reading ended, if it did.
+    fn read(&mut self, frame: Option<Result<Message, Error>>) -> Option<Ending> {
+        let message = match frame {
+            None => return Some(Ending::Lost),
+            Some(Err(error)) => return Some(self.broken(&error)),
+            Some(Ok(message)) => message,
+        };
+        self.heartbeat.heard(Instant::now());
+        match message {
+            Message::Text(text) => self.frame(text.into()),
+            Message::Binary(bytes) => self.frame(bytes),
+            Message::Close(_) => return Some(Ending::Left),
+            // The engine answers pings itself, and a pong was only a sign of life.
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+        }
+        None
+    }
+
+    fn frame(&mut self, frame: Bytes) {
+        self.edge.metrics.frames_received.inc();
+        self.edge.metrics.bytes_received.inc_by(frame.len() as u64);
+        if !self.running.is_full() {
+            self.take(&frame);
+        } else if self.stalled {
+            self.edge.dispatcher.refuse_overflow(self.session, &frame);
+        } else {
+            self.held = Some((frame, Instant::now() + PATIENCE));
+        }
+    }
+
+    fn take(&mut self, frame: &[u8]) {
+        let step = match self.codec.inbound(frame) {
+            Inbound::Frame(envelope) => self.edge.dispatcher.handle_frame(self.session, &envelope),
+            Inbound::Fault(error) => {
+                self.edge.dispatcher.jsonrpc(self.session, &error);
+                Step::Refused
+            }
+        };
+        match step {
+            Step::Run(lane, job) => {
+                self.faults = 0;
+                if self.running.accept(lane, job).is_err() {
+                    self.edge.dispatcher.refuse_overflow(self.session, frame);
+                }
+            }
+            Step::Refused => {
+                self.faults += 1;
+                if self.faults >= MAX_FAULTS {
+                    self.session.outbox.close(CloseCode::PolicyViolation);
+                }
+            }
+        }
+    }
+
+    /// A handler has finished.
+    fn make_room(&mut self) {
+        self.stalled = false;
+        if let Some((frame, _)) = self.held.take() {
+            // What came in while nothing was read is only seen now.
+            self.heartbeat.heard(Instant::now());
+            self.take(&frame);
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.stalled = true;
+        if let Some((frame, _)) = self.held.take() {
+            self.heartbeat.heard(Instant::now());
+            self.edge.dispatcher.refuse_overflow(self.session, &frame);
+        }
+    }
+
+    /// Looks at the clocks; returns when to look again.
+    fn watch(&mut self) -> Instant {
+        let config = self.edge.config.load();
+        let now = Instant::now();
+        let beat = self.heartbeat.beat(now, self.traffic.sent(), config.heartbeat.interval, config.heartbeat.grace);
+        if beat.lost && self.held.is_none() {
+            self.session.outbox.close(CloseCode::HeartbeatTimeout);
+        }
+        if beat.ping {
+            self.traffic.ask_for_ping();
+            self.session.outbox.wake();
+        }
+        if beat.message {
+            self.edge.dispatcher.heartbeat(self.session);
+        }
+        beat.next.min(now + self.watch_token(&config.auth)).max(now + MIN_WATCH)
+    }
+
+    /// Tells the client that its token ends, or closes; returns how long nothing else is to be done.
+    fn watch_token(&mut self, auth: &crate::config::AuthConfig) -> Duration {
+        let exp = self.session.principal().expires_at;
+        if exp != self.expires_at {
+            self.expires_at = exp;
+            self.expiry = Expiry::new(exp);
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let due = self.expiry.due(now, auth.expiry_notice, auth.expiry_grace);
+        match due {
+            _ if !due.after(now).is_zero() => due.after(now).min(MAX_WATCH),
+            Due::Notify { .. } => {
+                self.expiry.notified();
+                self.edge.dispatcher.token_expiring(self.session, exp);
+                Duration::ZERO
+            }
+            Due::Close { .. } => {
+                self.session.outbox.close(CloseCode::TokenExpired);
+                MAX_WATCH
+            }
+        }
+    }
+
+    /// The host shuts down: nothing more is read, what was read is finished.
+    async fn leave(&mut self) -> Ending {
+        self.session.advance(Event::Leaving);
+        let window = self.edge.config.load().server.reconnect_window;
+        self.edge.dispatcher.reconnect(self.session, window.mul_f64(rand::random::<f64>()));
+        let session = self.session;
+        let finish = async {
+            while !self.running.is_idle() || self.held.is_some() {
+                self.running.finished_one().await;
+                self.make_room();
+            }
+            self.session.outbox.close(CloseCode::ServiceRestart);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            code = session.outbox.closing() => Ending::Closing(code),
+            _ = session.ordered(Some(Order::Leave)) => Ending::Abandoned,
+            () = finish => Ending::Abandoned,
+        }
+    }
+
+    /// What the engine's error means (RFC 6455, section 7.4.1).
+    fn broken(&self, error: &Error) -> Ending {
+        let code = match error {
+            Error::Capacity(_) => CloseCode::MessageTooBig,
+            Error::Utf8(_) => CloseCode::InvalidUtf8,
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Ending::Lost,
+            Error::Protocol(_) => CloseCode::ProtocolError,
+            Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed => return Ending::Lost,
+            _ => CloseCode::InternalError,
+        };
+        tracing::info!(%error, code = code.code(), "the client's frame cannot be read");
+        self.session.outbox.close(code);
+        Ending::Broken(code)
+    }
+}
+
+/// Clocks are looked at no more often than this, whatever the settings say.
+const MIN_WATCH: Duration = Duration::from_millis(10);
+
+/// And no less often: a wall clock that was set, or a token with a shorter life, is noticed in time.
+const MAX_WATCH: Duration = Duration::from_secs(60);
+
+async fn run_out(until: Option<Instant>) {
+    if let Some(until) = until {
+        sleep_until(until.into()).await;
+    }
+}
+
+/// Reads on after the host's close frame, until the client's own has come and the engine has ended.
+/// Says whether that happened in time.
+pub(crate) async fn read_out(stream: &mut Socket, limit: Duration) -> bool {
+    let end = async { while let Some(Ok(_)) = stream.next().await {} };
+    timeout(limit, end).await.is_ok()
+}

@@ -1,0 +1,198 @@
+//! May this request have a socket? Every check happens before the 101, in one order:
+//! draining - form of the request - origin - connection limits and rate - token - user limits.
+//!
+//! The connection's id is made first, and is in every log line, in every refusal and on the socket.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{
+            CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+        },
+        request::Parts,
+    },
+    response::{IntoResponse, Response},
+};
+use hyper::upgrade::OnUpgrade;
+use switchboard_protocol::{ErrorCode, SUBPROTOCOL_MCP};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tracing::Instrument as _;
+
+use super::{
+    Edge,
+    codec::Codec,
+    http,
+    refusal::Refusal,
+    websocket::{self, Admitted},
+};
+use crate::{
+    session::{
+        Outbox, Session,
+        state::{Event, State as Life},
+    },
+    telemetry::metrics::Outcome,
+};
+
+/// In every answer to an upgrade.
+pub(crate) const CONNECTION_ID: &str = "x-connection-id";
+
+/// The version of RFC 6455.
+const WEBSOCKET_VERSION: &str = "13";
+
+/// From the 101 to the socket being ours; only a client that vanished makes it take this long.
+const SWITCH_LIMIT: Duration = Duration::from_secs(10);
+
+/// The least that a client is asked to stay away from a server that shuts down.
+const MIN_RETRY: Duration = Duration::from_secs(1);
+
+pub(crate) fn new_connection_id() -> String {
+    format!("ws_{:016x}", rand::random::<u64>())
+}
+
+/// `GET /ws`.
+pub(crate) async fn upgrade(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    let started = Instant::now();
+    let connection_id = new_connection_id();
+    let span = tracing::info_span!("connection", connection_id);
+    let (request, _) = request.into_parts();
+    let result = shake_hands(&edge, &connection_id, request).instrument(span.clone()).await;
+    let outcome = result.as_ref().map_or_else(|refusal| refusal.code.as_str(), |_| "accepted");
+    edge.metrics.handshakes.get_or_create(&Outcome { outcome }).inc();
+    edge.metrics.handshake_duration.observe(started.elapsed().as_secs_f64());
+    let mut response = result.unwrap_or_else(|refusal| {
+        span.in_scope(|| tracing::info!(code = %refusal.code, "the upgrade was refused"));
+        let upgrade_required = refusal.code == ErrorCode::UpgradeRequired;
+        let mut response = refusal.into_response();
+        if upgrade_required {
+            response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+            response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static(WEBSOCKET_VERSION));
+        }
+        response
+    });
+    if let Ok(id) = HeaderValue::from_str(&connection_id) {
+        response.headers_mut().insert(CONNECTION_ID, id);
+    }
+    response
+}
+
+async fn shake_hands(edge: &Arc<Edge>, connection_id: &str, mut request: Parts) -> Result<Response, Refusal> {
+    let life = Life::Connecting;
+    check_draining(edge)?;
+    let switch = request.extensions.remove::<OnUpgrade>();
+    let (key, switch) = websocket_key(&request.headers).zip(switch).ok_or_else(upgrade_required)?;
+    edge.admission.check_origin(&request.headers)?;
+    let peer = peer(&request)?.ip();
+    let connection_slot = edge.admission.reserve(peer)?;
+    let life = life.after(Event::CredentialsTaken);
+    let query = request.uri.query();
+    let authenticated = edge.auth.authenticate_upgrade(connection_id, peer, &request.headers, query).await?;
+    let user_slot = edge.admission.admit_user(&authenticated.principal, connection_id)?;
+
+    let response = switching_protocols(&key, authenticated.subprotocol.as_deref())?;
+    let codec = match authenticated.subprotocol.as_deref() {
+        Some(SUBPROTOCOL_MCP) => Codec::BareJsonrpc,
+        _ => Codec::Envelope,
+    };
+    let outbox = Outbox::new(edge.config.load().limits.max_outbound_bytes, edge.metrics.conflated.clone());
+    let session_id = format!("ss_{:032x}", rand::random::<u128>());
+    let session = Session::new(session_id.into(), connection_id.into(), authenticated.principal, outbox, life);
+    let admitted = Admitted { session: Arc::new(session), codec, connection_slot, user_slot };
+    edge.shutdown.connections.spawn(switch_over(edge.clone(), switch, admitted).in_current_span());
+    Ok(response)
+}
+
+pub(super) fn check_draining(edge: &Edge) -> Result<(), Refusal> {
+    if !edge.shutdown.is_draining() {
+        return Ok(());
+    }
+    let retry_after = edge.config.load().server.reconnect_window.max(MIN_RETRY);
+    let detail = "the server is shutting down".to_owned();
+    Err(Refusal { code: ErrorCode::ServerDraining, detail, retry_after: Some(retry_after) })
+}
+
+/// The client's key, if the request is an upgrade in the form of RFC 6455, section 4.2.1.
+fn websocket_key(headers: &HeaderMap) -> Option<HeaderValue> {
+    let names = |header: &HeaderMap, name, wanted: &str| {
+        let values = header.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(wanted))
+    };
+    let complete = names(headers, CONNECTION, "upgrade")
+        && names(headers, UPGRADE, "websocket")
+        && names(headers, SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
+    headers.get(SEC_WEBSOCKET_KEY).filter(|_| complete).cloned()
+}
+
+fn upgrade_required() -> Refusal {
+    let error = "the request is not a WebSocket upgrade of version 13 (RFC 6455, section 4.1)";
+    Refusal::new(ErrorCode::UpgradeRequired, error)
+}
+
+pub(super) fn peer(request: &Parts) -> Result<SocketAddr, Refusal> {
+    let peer = http::peer_of(request).map(|peer| peer.0);
+    peer.ok_or_else(|| Refusal::new(ErrorCode::InternalError, "the client's address is not known"))
+}
+
+fn switching_protocols(key: &HeaderValue, subprotocol: Option<&str>) -> Result<Response, Refusal> {
+    let mut response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_ACCEPT, derive_accept_key(key.as_bytes()));
+    if let Some(subprotocol) = subprotocol {
+        response = response.header(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    let broken = |error: axum::http::Error| Refusal::new(ErrorCode::InternalError, error.to_string());
+    response.body(Body::empty()).map_err(broken)
+}
+
+/// Waits until the 101 is written, and becomes the socket's task.
+async fn switch_over(edge: Arc<Edge>, switch: OnUpgrade, admitted: Admitted) {
+    match tokio::time::timeout(SWITCH_LIMIT, switch).await {
+        Ok(Ok(upgraded)) => {
+            admitted.session.advance(Event::Upgraded);
+            websocket::serve(edge, upgraded, admitted).await;
+        }
+        Ok(Err(error)) => tracing::info!(%error, "the client left during the upgrade"),
+        Err(_) => tracing::info!("the client did not take the answer to its upgrade"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn an_upgrade_is_recognised_by_its_headers() {
+        let complete = [
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        assert!(websocket_key(&headers(&complete)).is_some());
+        for missing in 0..complete.len() {
+            let mut pairs = complete.to_vec();
+            pairs.remove(missing);
+            assert!(websocket_key(&headers(&pairs)).is_none(), "without {}", complete[missing].0);
+        }
+    }
+
+    #[test]
+    fn connection_ids_have_sixteen_digits() {
+        let id = new_connection_id();
+        let digits = id.strip_prefix("ws_").unwrap();
+        assert!(digits.len() == 16 && digits.chars().all(|digit| digit.is_ascii_hexdigit()), "{id}");
+    }
+}
