@@ -1,7 +1,3 @@
 //! Switchboard's host. Modules in reading order.
 
-mod config;
-mod telemetry;
-
-mod auth;
-mod plugin;
+pub mod cli;
