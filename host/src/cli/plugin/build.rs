@@ -152,7 +152,15 @@ fn interfaces(component: &[u8]) -> anyhow::Result<(Vec<String>, Vec<String>)> {
         bail!("the encoder made something else than a component");
     };
     let world = &resolve.worlds[world];
-    let imports = world.imports.keys().map(|key| resolve.name_world_key(key)).collect();
+    // Interfaces of types alone grant nothing.
+    let inert: Vec<String> = resolve
+        .interfaces
+        .iter()
+        .filter(|(_, it)| it.functions.is_empty())
+        .filter_map(|(id, _)| resolve.id_of(id))
+        .collect();
+    let imports =
+        world.imports.keys().map(|key| resolve.name_world_key(key)).filter(|name| !inert.contains(name)).collect();
     let exports = world.exports.keys().map(|key| resolve.name_world_key(key)).collect();
     Ok((imports, exports))
 }
