@@ -1,1 +1,61 @@
-fn main() {}
+//! Chores of this repository. `cargo xtask` lists them.
+//!
+//! It depends on next to nothing, so that the first thing a newcomer types starts to work at once; what
+//! it needs of the host, it asks the host's binary to do.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+mod announce;
+mod digest;
+mod plugins;
+mod process;
+mod serve;
+mod summary;
+mod test;
+mod tidy;
+mod tools;
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  serve [-- ARGS]   build everything, start `switchboard serve`, and say what to try; ARGS are its own
+  plugins [--guests] [--toolchain auto|rustup|debian]
+                    leave the components in target/plugins, and those for tests in target/guests
+  test              everything that has to pass, the cheap parts first
+  tidy              the arrows between modules, the homes of dependencies, the shape of files
+  tools             what plugins are compiled with, and whether it is here
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("error: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let Some((command, rest)) = arguments.split_first() else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    match (command.as_str(), rest) {
+        ("serve", rest) => serve::run(rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest)),
+        ("plugins", rest) => plugins::run(&plugins::Options::parse(rest)?),
+        ("test", []) => test::run(),
+        ("tidy", []) => tidy::run(),
+        ("tools", []) => tools::run(),
+        // Started by `serve`, as the reader of the host's output.
+        ("announce", rest) => announce::run(rest),
+        ("help" | "-h" | "--help", _) => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => bail!("there is no chore `{}`\n\n{HELP}", arguments.join(" ")),
+    }
+}

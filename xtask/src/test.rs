@@ -1,0 +1,159 @@
+//! `cargo xtask test`: everything that has to pass, what fails cheaply first.
+//!
+//! Steps run one after the other: two cargo builds at once would wait for each other's locks and
+//! share too few cores. A step that fails does not hide what the later ones find.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, bail};
+
+use crate::{
+    plugins, process,
+    summary::{self, Count, Outcome},
+    tidy,
+};
+
+/// Plugins and test guests are workspaces of their own; natively they compile to one folder.
+const PLUGIN_WORKSPACES: [&str; 2] = ["plugins", "tests/guests"];
+
+/// One thing to do.
+struct Step {
+    name: String,
+    action: Action,
+}
+
+enum Action {
+    /// A program; the tests that its output tells of are counted.
+    Run(Box<Command>),
+    /// Work of this program.
+    Here(fn() -> anyhow::Result<()>),
+}
+
+pub fn run() -> anyhow::Result<()> {
+    let steps = steps();
+    let total = steps.len();
+    let mut outcomes = Vec::new();
+    for (number, step) in (1..).zip(steps) {
+        eprintln!("\n[{number}/{total}] {}", step.name);
+        outcomes.push(take(step));
+    }
+    let (text, sum) = summary::report(&outcomes);
+    print!("{text}");
+    std::io::stdout().flush()?;
+    if sum.failed > 0 {
+        bail!("not everything passed");
+    }
+    Ok(())
+}
+
+fn steps() -> Vec<Step> {
+    let mut steps = vec![cargo("formatting", "", &["fmt", "--all", "--check"])];
+    steps.extend(for_plugins("formatting", &["fmt", "--all", "--check"]));
+    steps.push(Step { name: "tidy".to_owned(), action: Action::Here(tidy::run) });
+    steps.push(cargo("lock file", "", &["metadata", "--locked", "--quiet", "--format-version", "1"]));
+    steps.extend(for_plugins("lock file", &["metadata", "--locked", "--quiet", "--format-version", "1"]));
+    let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    steps.push(cargo("clippy", "", &clippy));
+    steps.extend(for_plugins("clippy", &clippy));
+    steps.push(documentation());
+    let apart = ["test", "--workspace", "--exclude", "switchboard-tests", "--quiet", "--no-fail-fast"];
+    steps.push(cargo("unit tests", "", &apart));
+    steps.extend(for_plugins("native tests", &["test", "--workspace", "--quiet", "--no-fail-fast"]));
+    steps.push(Step { name: "components".to_owned(), action: Action::Here(components) });
+    steps.push(cargo("tests over sockets", "", &["test", "-p", "switchboard-tests", "--no-fail-fast"]));
+    steps
+}
+
+fn cargo(name: &str, dir: &str, arguments: &[&str]) -> Step {
+    let mut command = process::cargo(Path::new(dir));
+    command.args(arguments);
+    if !dir.is_empty() {
+        command.env("CARGO_TARGET_DIR", process::target().join("native-plugins"));
+    }
+    let place = if dir.is_empty() { String::new() } else { format!(" of {dir}") };
+    Step { name: format!("{name}{place}"), action: Action::Run(Box::new(command)) }
+}
+
+fn for_plugins(name: &str, arguments: &[&str]) -> Vec<Step> {
+    PLUGIN_WORKSPACES.iter().map(|dir| cargo(name, dir, arguments)).collect()
+}
+
+/// Private items, too: they are what a developer of the host reads.
+fn documentation() -> Step {
+    let mut step =
+        cargo("documentation", "", &["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
+    if let Action::Run(command) = &mut step.action {
+        command.env("RUSTDOCFLAGS", "-D rustdoc::broken_intra_doc_links");
+    }
+    step
+}
+
+fn components() -> anyhow::Result<()> {
+    plugins::run(&plugins::Options { guests: true, ..plugins::Options::default() })
+}
+
+fn take(step: Step) -> Outcome {
+    let begun = Instant::now();
+    let (count, result) = match step.action {
+        Action::Here(work) => (Count::default(), work()),
+        Action::Run(mut command) => counted(&mut command),
+    };
+    let fault = result.err().map(|fault| format!("{fault:#}"));
+    if let Some(fault) = &fault {
+        eprintln!("{fault}");
+    }
+    Outcome { name: step.name, count, fault, took: begun.elapsed() }
+}
+
+/// Runs a program, passes its output on, and counts the results in it.
+fn counted(command: &mut Command) -> (Count, anyhow::Result<()>) {
+    let mut count = Count::default();
+    let result = passed_on(command, &mut count);
+    (count, result)
+}
+
+fn passed_on(command: &mut Command, count: &mut Count) -> anyhow::Result<()> {
+    let line = process::line(command);
+    let silent = command.get_args().next().is_some_and(|first| first == "metadata");
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("`{line}` does not start"))?;
+    let output = child.stdout.take().context("the output was taken already")?;
+    for text in BufReader::new(output).split(b'\n') {
+        let text = text.context("the output cannot be read")?;
+        let text = String::from_utf8_lossy(&text);
+        *count += Count::of_line(&text);
+        if !silent {
+            println!("{text}");
+        }
+    }
+    if !child.wait()?.success() {
+        bail!("`{line}` failed");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_in_a_programs_output_are_counted_even_if_it_fails() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored'; exit 1"]);
+        let (count, result) = counted(&mut command);
+        assert_eq!(count, Count { passed: 2, failed: 1 });
+        assert!(result.is_err());
+    }
+
+    #[test]
+    fn nothing_is_compiled_before_formatting_and_shape_are_checked() {
+        let names: Vec<String> = steps().into_iter().map(|step| step.name).collect();
+        let place = |name: &str| names.iter().position(|step| step == name).expect("a step");
+        assert!(place("formatting") < place("tidy") && place("tidy") < place("clippy"));
+        assert!(place("components") < place("tests over sockets"));
+    }
+}

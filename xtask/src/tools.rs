@@ -1,0 +1,67 @@
+//! What is needed beside cargo: what it is, where it comes from, how it is recognised.
+//!
+//! Getting the two compilers is the work of `switchboard plugin build`, which authors need just as much;
+//! here they are only looked at.
+
+use std::{path::Path, process::Command};
+
+/// Something that this repository's chores use.
+pub struct Tool {
+    pub name: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// How one gets it.
+    pub source: &'static str,
+    /// Its version, if it is here.
+    detect: fn() -> Option<String>,
+}
+
+/// One of the first two has to be there, or to be had.
+pub const TOOLS: [Tool; 2] = [
+    Tool {
+        name: "wasm32-unknown-unknown",
+        purpose: "compiling plugins",
+        source: "rustup target add wasm32-unknown-unknown",
+        detect: native,
+    },
+    Tool {
+        name: "Debian's Rust",
+        purpose: "compiling plugins where rustup can fetch nothing",
+        source: "switchboard plugin build --toolchain debian",
+        detect: debian,
+    },
+];
+
+/// A table of what is here.
+pub fn run() -> anyhow::Result<()> {
+    for tool in TOOLS {
+        let state = (tool.detect)().unwrap_or_else(|| format!("missing; from `{}`", tool.source));
+        println!("{}: {state}\n  for {}", tool.name, tool.purpose);
+    }
+    Ok(())
+}
+
+/// What plugins would be compiled with now: part of what a cached plugin depends on.
+pub fn compilers() -> String {
+    TOOLS.iter().map(|tool| format!("{}={}\n", tool.name, (tool.detect)().unwrap_or_default())).collect()
+}
+
+fn native() -> Option<String> {
+    let libdir = answer("rustc", &["--print", "target-libdir", "--target", "wasm32-unknown-unknown"])?;
+    Path::new(&libdir).is_dir().then(|| answer("rustc", &["--version"]))?
+}
+
+fn debian() -> Option<String> {
+    let source = Path::new("/usr/lib/rustlib/src/rust/library/std");
+    source.is_dir().then(|| answer("/usr/bin/rustc", &["--version"]))?
+}
+
+fn answer(program: &str, arguments: &[&str]) -> Option<String> {
+    let mut command = Command::new(program);
+    if program.starts_with('/') {
+        // cargo's variables speak of another toolchain's libraries.
+        command.env_remove("LD_LIBRARY_PATH");
+    }
+    let output = command.args(arguments).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
