@@ -72,11 +72,12 @@ mod runs;
 mod state_store;
 mod ticker;
 
+pub(crate) use check::{CheckFault, CheckedPlugin, check_file};
 pub(crate) use instance::GuestMessage;
 pub(crate) use manifest::{Handled, Ordering, Pattern};
 pub(crate) use registry::{Handler, Registry, Route};
 pub(crate) use schema::SchemaFault;
-pub(crate) use status::PluginStatus;
+pub(crate) use status::{LoadFailure, PluginStatus, Stage};
 pub(crate) use version::PluginVersion;
 
 /// Looks of the directory that were not followed up yet: the supervisor is never busy for long.

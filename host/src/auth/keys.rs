@@ -18,7 +18,7 @@ mod material;
 mod remote;
 mod store;
 
-pub(crate) use generated::{GeneratedKey, generated_key};
+pub(crate) use generated::{GeneratedKey, generated_key, key_exists};
 pub(super) use store::KeyStore;
 
 /// Largest key file or JWKS response. A JWKS of a hundred RSA keys with certificates has half of it.

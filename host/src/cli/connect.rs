@@ -23,6 +23,9 @@ use tokio_tungstenite::{
     },
 };
 
+use super::token;
+use crate::auth::keys::key_exists;
+
 mod line;
 mod show;
 
@@ -56,9 +59,9 @@ pub(crate) struct ConnectArgs {
     /// Whose token to sign when there is none.
     #[arg(long, value_name = "SUB", default_value = "local")]
     sub: String,
-    /// Where the local key is.
-    #[arg(long, value_name = "DIR", default_value = ".switchboard")]
-    data_dir: PathBuf,
+    /// Where the local key is [default: `$SWITCHBOARD_DATA_DIR`, else `./.switchboard`]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// A WebSocket subprotocol to ask for.
     #[arg(long, value_name = "NAME")]
     subprotocol: Option<String>,
@@ -73,13 +76,13 @@ pub(crate) struct ConnectArgs {
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(crate) async fn run(args: ConnectArgs) -> anyhow::Result<()> {
-    let token = token(&args)?;
+    let token = token_of(&args)?;
     let socket = open(request(&args, &token)?).await.with_context(|| format!("cannot connect to {}", args.url))?;
     Conversation { socket, json: args.json, wait: args.wait }.run().await
 }
 
 /// From the flag, the environment, or the local key.
-fn token(args: &ConnectArgs) -> anyhow::Result<String> {
+fn token_of(args: &ConnectArgs) -> anyhow::Result<String> {
     let given = args.token.clone().or_else(|| std::env::var("SWITCHBOARD_TOKEN").ok());
     match given.filter(|token| !token.is_empty()) {
         Some(token) => Ok(token),
@@ -87,9 +90,16 @@ fn token(args: &ConnectArgs) -> anyhow::Result<String> {
     }
 }
 
-/// The seam to `switchboard token`: signed with the generated key.
+/// Signed with the key of a server that was started here; none is made for one that never was.
 fn local_token(args: &ConnectArgs) -> anyhow::Result<String> {
-    bail!("no token for {}: give --token, or set SWITCHBOARD_TOKEN (no key in {})", args.sub, args.data_dir.display())
+    let data_dir = args.data_dir.clone().unwrap_or_else(token::default_data_dir);
+    if !key_exists(&data_dir) {
+        let data_dir = data_dir.display();
+        bail!(
+            "there is no key in {data_dir} to sign a token with: give --token, set SWITCHBOARD_TOKEN, or name the server's --data-dir"
+        );
+    }
+    token::sign_for(&args.sub, &data_dir)
 }
 
 fn request(args: &ConnectArgs, token: &str) -> anyhow::Result<Request> {

@@ -64,7 +64,13 @@ fn token(args: TokenArgs, data_dir: &std::path::Path) -> anyhow::Result<String> 
     Ok(sign(&key, &request, now.as_secs())?)
 }
 
-fn default_data_dir() -> PathBuf {
+/// An hour for a user without scopes, for this machine's own terminal.
+pub(crate) fn sign_for(subject: &str, data_dir: &std::path::Path) -> anyhow::Result<String> {
+    let ttl = Duration::from_secs(60 * 60);
+    token(TokenArgs { sub: subject.to_owned(), scopes: Vec::new(), tenant: None, ttl, data_dir: None }, data_dir)
+}
+
+pub(crate) fn default_data_dir() -> PathBuf {
     std::env::var_os(DATA_DIR_VARIABLE).filter(|dir| !dir.is_empty()).map_or(DEFAULT_DATA_DIR.into(), PathBuf::from)
 }
 

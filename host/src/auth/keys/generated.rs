@@ -42,6 +42,11 @@ pub(crate) fn generated_key(data_dir: &Path) -> Result<GeneratedKey, KeyError> {
     read(&path).map_err(failed)
 }
 
+/// Whether a data folder has a key, which is to say that a server was started with it.
+pub(crate) fn key_exists(data_dir: &Path) -> bool {
+    path_in(data_dir).exists()
+}
+
 /// Where the key is.
 fn path_in(data_dir: &Path) -> PathBuf {
     data_dir.join("keys").join("signing.key")

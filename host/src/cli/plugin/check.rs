@@ -3,33 +3,19 @@
 //! The verdict comes from the host's own way from a file to traffic, without the traffic; this file
 //! only asks for it and words it.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{io::Write, path::Path};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::CheckArgs;
+use crate::{
+    config::{check as config_check, raw::Sources},
+    plugin::{CheckFault, CheckedPlugin, LoadFailure, check_file},
+};
 
-/// What a component is that would be loaded.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Fit {
-    name: String,
-    version: String,
-    /// Message types, prefixes with a `*`.
-    types: Vec<String>,
-    imports: Vec<String>,
-}
-
-/// Why one would not be.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Misfit {
-    /// How far it came: `capture`, `validate`, `compile`, `manifest` ...
-    stage: String,
-    reason: String,
-}
+/// Whether a file would be loaded.
+type Outcome = Result<CheckedPlugin, LoadFailure>;
 
 /// One line of `--json`.
 #[derive(Serialize)]
@@ -37,15 +23,22 @@ struct Verdict<'a> {
     file: &'a Path,
     fits: bool,
     #[serde(flatten)]
-    fit: Option<&'a Fit>,
+    fit: Option<&'a CheckedPlugin>,
     #[serde(flatten)]
-    misfit: Option<&'a Misfit>,
+    misfit: Option<&'a LoadFailure>,
 }
 
 pub(super) fn run(args: CheckArgs) -> anyhow::Result<()> {
+    let sources = Sources { file: args.config, ..Sources::from_environment() };
+    let config = config_check::load(&sources).context("the configuration is wrong")?.config;
+    let runtime = super::super::runtime()?;
     let mut refused = 0_usize;
     for file in &args.files {
-        let outcome = check_file(file, args.config.as_ref())?;
+        let outcome = match runtime.block_on(check_file(&config, file)) {
+            Ok(fit) => Ok(fit),
+            Err(CheckFault::Unfit(misfit)) => Err(misfit),
+            Err(CheckFault::Setup(fault)) => return Err(fault.into()),
+        };
         refused += usize::from(outcome.is_err());
         println(&if args.json { as_json(file, &outcome)? } else { as_text(file, &outcome) })?;
     }
@@ -59,48 +52,44 @@ fn println(line: &str) -> anyhow::Result<()> {
     Ok(writeln!(std::io::stdout().lock(), "{line}")?)
 }
 
-fn as_json(file: &Path, outcome: &Result<Fit, Misfit>) -> anyhow::Result<String> {
+fn as_json(file: &Path, outcome: &Outcome) -> anyhow::Result<String> {
     let verdict = Verdict { file, fits: outcome.is_ok(), fit: outcome.as_ref().ok(), misfit: outcome.as_ref().err() };
     Ok(serde_json::to_string(&verdict)?)
 }
 
-fn as_text(file: &Path, outcome: &Result<Fit, Misfit>) -> String {
+fn as_text(file: &Path, outcome: &Outcome) -> String {
     let file = file.display();
     match outcome {
         Ok(fit) => {
-            let list = |names: &[String]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+            let list = |names: String| if names.is_empty() { "nothing".to_owned() } else { names };
             format!(
                 "{file}: fits\n  {} {}\n  handles {}\n  imports {}",
                 fit.name,
                 fit.version,
-                list(&fit.types),
-                list(&fit.imports)
+                list(fit.types.join(", ")),
+                list(fit.imports.join(", "))
             )
         }
-        Err(misfit) => format!("{file}: would not be loaded\n  at {}: {}", misfit.stage, misfit.reason),
+        Err(misfit) => format!("{file}: would not be loaded\n  at {}: {}", misfit.stage.as_str(), misfit.reason),
     }
-}
-
-/// The seam to the host's loading pipeline. A fault is one of the configuration.
-fn check_file(_file: &Path, _config: Option<&PathBuf>) -> anyhow::Result<Result<Fit, Misfit>> {
-    bail!("not joined to the loading pipeline yet")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::Stage;
 
     #[test]
     fn a_misfit_names_the_file_the_stage_and_the_reason() {
-        let misfit = Misfit { stage: "grants".to_owned(), reason: "it imports `topics`".to_owned() };
+        let misfit = LoadFailure::new(Stage::Grants, "it imports `topics`");
         let text = as_text(Path::new("a.wasm"), &Err(misfit));
         assert_eq!(text, "a.wasm: would not be loaded\n  at grants: it imports `topics`");
     }
 
     #[test]
     fn json_has_the_verdict_on_one_line() {
-        let fit = Fit { name: "a".into(), version: "1.0.0".into(), types: vec!["ping".into()], imports: vec![] };
-        let line = as_json(Path::new("a.wasm"), &Ok(fit)).expect("written");
-        assert_eq!(line, r#"{"file":"a.wasm","fits":true,"name":"a","version":"1.0.0","types":["ping"],"imports":[]}"#);
+        let misfit = LoadFailure::new(Stage::Grants, "it imports `topics`");
+        let line = as_json(Path::new("a.wasm"), &Err(misfit)).unwrap();
+        assert_eq!(line, r#"{"file":"a.wasm","fits":false,"stage":"grants","reason":"it imports `topics`"}"#);
     }
 }
