@@ -275,7 +275,7 @@ mod tests {
             url: url.to_owned(),
             token: None,
             sub: "local".to_owned(),
-            data_dir: PathBuf::new(),
+            data_dir: None,
             subprotocol: Some("mcp".to_owned()),
             json: false,
             wait: Duration::from_secs(1),
