@@ -12,7 +12,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -74,10 +74,12 @@ mod ticker;
 
 pub(crate) use check::{CheckFault, CheckedPlugin, check_file};
 pub(crate) use instance::GuestMessage;
-pub(crate) use manifest::{Handled, Ordering, Pattern};
+pub(crate) use manifest::Ordering;
 pub(crate) use registry::{Handler, Registry, Route};
 pub(crate) use schema::SchemaFault;
-pub(crate) use status::{LoadFailure, PluginStatus, Stage};
+#[cfg(test)]
+pub(crate) use status::Stage;
+pub(crate) use status::{LoadFailure, PluginStatus};
 pub(crate) use version::PluginVersion;
 
 /// Looks of the directory that were not followed up yet: the supervisor is never busy for long.
@@ -123,8 +125,9 @@ impl Plugins {
         self.published.registry.load_full()
     }
 
-    /// The generation of the newest snapshot, as it rises.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    /// The number of the newest snapshot, as it rises.
+    #[cfg(test)]
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.published.changes.subscribe()
     }
 

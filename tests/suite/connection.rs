@@ -60,10 +60,10 @@ async fn an_idle_connection_hears_a_heartbeat_and_a_silent_one_is_closed() {
 
 #[tokio::test]
 async fn the_token_is_renewed_during_the_connection() {
-    let auth = format!("keys = [\"env:TEST_SECRET\"]\nleeway = \"0s\"\nexpiry_notice = \"30s\"\nexpiry_grace = \"1s\"");
+    let auth = "keys = [\"env:TEST_SECRET\"]\nleeway = \"0s\"\nexpiry_notice = \"30s\"\nexpiry_grace = \"1s\"";
     let server = Server::builder()
         .shipped_plugins()
-        .auth(&auth)
+        .auth(auth)
         .environment("TEST_SECRET", std::str::from_utf8(crate::harness::SECRET).expect("ASCII"))
         .start()
         .await;

@@ -154,7 +154,7 @@ async fn a_ticket_is_only_given_for_a_valid_token_in_the_header() {
 async fn no_part_of_a_token_or_ticket_is_ever_logged() {
     let server = Server::builder()
         .shipped_plugins()
-        .auth(&format!("keys = [\"env:TEST_SECRET\"]\ntoken_in_query = true"))
+        .auth("keys = [\"env:TEST_SECRET\"]\ntoken_in_query = true")
         .environment("TEST_SECRET", std::str::from_utf8(crate::harness::SECRET).expect("ASCII"))
         .start()
         .await;

@@ -29,7 +29,7 @@ async fn outcome(server: &Server, token: &str) -> String {
         Err(refusal) => {
             assert_eq!(refusal.status, 401, "{refusal:?}");
             assert!(refusal.response.header("www-authenticate").is_some(), "{refusal:?}");
-            assert_eq!(refusal.response.body["recoverable"].is_boolean(), true);
+            assert!(refusal.response.body["recoverable"].is_boolean());
             assert!(refusal.response.body["help"].as_str().is_some_and(|help| !help.is_empty()));
             assert!(refusal.response.header("x-connection-id").is_some_and(|id| id.starts_with("ws_")));
             refusal.code().to_owned()

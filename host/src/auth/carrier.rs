@@ -393,7 +393,7 @@ mod tests {
             (SEC_WEBSOCKET_PROTOCOL, "jwt, s3cret!"),
             (AUTHORIZATION, long.as_str()),
         ] {
-            let fault = of_upgrade(&headers(&[line.clone()]), None, false).unwrap_err();
+            let fault = of_upgrade(&headers(std::slice::from_ref(&line)), None, false).unwrap_err();
             assert_eq!(fault.code(), ErrorCode::JwtFormatInvalid, "{line:?}");
             assert!(!format!("{fault} {fault:?}").contains("s3cret"), "{fault}");
         }

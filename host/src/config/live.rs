@@ -23,6 +23,7 @@ struct Shared {
 
 impl LiveConfig {
     /// Without an account of where the values came from.
+    #[cfg(test)]
     pub fn new(config: Config) -> Self {
         Self::build(config, Vec::new())
     }

@@ -16,7 +16,7 @@ const MAX_PLUGIN_NAME: usize = 64;
 /// Where a name stands.
 #[derive(Debug)]
 pub(crate) enum Place {
-    Setting(&'static Setting),
+    Setting,
     Section,
     Plugin,
     TypeOwner,
@@ -33,8 +33,8 @@ pub(crate) fn place(section: &str, name: &str) -> Place {
         _ if name.contains('.') => return Place::Unknown,
         _ => {}
     }
-    if let Some(setting) = find(section, name) {
-        return Place::Setting(setting);
+    if find(section, name).is_some() {
+        return Place::Setting;
     }
     let names = names_of_subsections(&with_defaults(section));
     if names.iter().any(|known| known == name) { Place::Section } else { Place::Unknown }
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn names_are_found_where_they_belong_and_nowhere_else() {
-        let is_setting = |section, name| matches!(place(section, name), Place::Setting(_));
+        let is_setting = |section, name| matches!(place(section, name), Place::Setting);
         assert!(is_setting("server", "listen"));
         assert!(is_setting("plugins.agent", "enabled"));
         assert!(is_setting("plugins.agent.limits", "deadline"));

@@ -223,7 +223,7 @@ impl Walk<'_> {
             let name: &str = key.get_ref();
             let path = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
             match place::place(section, name) {
-                Place::Setting(_) => {
+                Place::Setting => {
                     let located = self.located(value);
                     self.raw.entries.insert(path, located);
                 }

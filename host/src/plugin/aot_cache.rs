@@ -125,7 +125,7 @@ fn revive(engine: &Engine, stored: &[u8]) -> Option<Component> {
     //   write there regardless is this user, and could as well replace the program.
     // - They are for this engine: its compatibility hash is in the name of the file, and wasmtime
     //   itself refuses machine code of another version or with other settings.
-    #[allow(unsafe_code)]
+    #[expect(unsafe_code, reason = "the reasons stand above; there is no other such block in the program")]
     unsafe { Component::deserialize(engine, code) }.ok()
 }
 

@@ -5,7 +5,7 @@
 //! has to be compiled before it can be asked for it. The stage that depends on config is
 //! [`PluginVersion`](super::version::PluginVersion).
 
-use std::{fmt::Write as _, path::PathBuf, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
@@ -17,16 +17,15 @@ use super::manifest::Manifest;
 pub(crate) struct Captured {
     /// The stem of the file: the plugin's identity.
     pub name: Arc<str>,
-    pub source: PathBuf,
     pub bytes: Arc<[u8]>,
     /// SHA-256 in hex.
     pub digest: String,
 }
 
 impl Captured {
-    pub fn new(name: Arc<str>, source: PathBuf, bytes: Vec<u8>) -> Self {
+    pub fn new(name: Arc<str>, bytes: Vec<u8>) -> Self {
         let digest = hex(&Sha256::digest(&bytes));
-        Self { name, source, bytes: bytes.into(), digest }
+        Self { name, bytes: bytes.into(), digest }
     }
 }
 
@@ -41,7 +40,6 @@ pub(crate) struct Validated {
 /// Machine code, and a manifest that holds together. Small and cheap to share: the bytes are gone.
 pub(crate) struct Compiled {
     pub name: Arc<str>,
-    pub source: PathBuf,
     pub digest: String,
     pub imports: Vec<&'static str>,
     pub component: Component,

@@ -77,11 +77,6 @@ impl Exports {
     pub fn has_tools(&self) -> bool {
         self.tools.is_some()
     }
-
-    /// Whether there is anyone to tell about connections and topics.
-    pub fn has_lifecycle(&self) -> bool {
-        self.lifecycle.is_some()
-    }
 }
 
 fn found<I>(interface: &'static str, indices: wasmtime::Result<I>) -> Result<I, MissingExport> {

@@ -70,7 +70,6 @@ impl CallState {
             },
             transport: match caller.transport {
                 Transport::Websocket => types::Transport::Websocket,
-                Transport::StreamableHttp => types::Transport::StreamableHttp,
                 Transport::Internal => types::Transport::Internal,
             },
             thread_id: run.map(|run| run.thread_id.to_string()),

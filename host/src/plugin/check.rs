@@ -53,7 +53,7 @@ pub(crate) async fn check_file(config: &Config, path: &Path) -> Result<CheckedPl
         .await
         .map_err(|fault| LoadFailure::new(Stage::Capture, format!("{} cannot be read: {fault}", path.display())))?;
     let size = bytes.len();
-    let captured = Captured::new(Arc::from(stem.as_str()), path.to_owned(), bytes);
+    let captured = Captured::new(Arc::from(stem.as_str()), bytes);
     let validated = validate(captured).map_err(|fault| LoadFailure::new(Stage::Validate, fault))?;
 
     let sandbox = Sandbox::new(config)?;

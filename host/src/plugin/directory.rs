@@ -187,7 +187,7 @@ impl Looker {
                 return Some(self.failed(name, LoadFailure::new(Stage::Capture, reason)));
             }
         };
-        let captured = Captured::new(Arc::clone(&name), source.clone(), bytes);
+        let captured = Captured::new(Arc::clone(&name), bytes);
         if self.digests.get(&name) == Some(&captured.digest) {
             return None;
         }

@@ -23,7 +23,6 @@ pub(crate) struct Caller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     Websocket,
-    StreamableHttp,
     Internal,
 }
 

@@ -41,14 +41,7 @@ impl Loader {
         let manifest = Manifest::parse(&manifest)
             .map_err(|fault| LoadFailure::new(Stage::Manifest, format!("the manifest is not valid: {fault}")))?;
         let Validated { captured, imports } = validated;
-        Ok(Compiled {
-            name: captured.name,
-            source: captured.source,
-            digest: captured.digest,
-            imports,
-            component,
-            manifest,
-        })
+        Ok(Compiled { name: captured.name, digest: captured.digest, imports, component, manifest })
     }
 
     /// From machine code and config to a version that can take traffic.

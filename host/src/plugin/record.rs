@@ -255,6 +255,7 @@ impl Record {
             state: self.state(),
             version: self.serving.as_ref().map(|version| version.version.to_string()),
             digest: self.serving.as_ref().map(|version| version.digest.clone()),
+            description: manifest.and_then(|manifest| manifest.description.clone()),
             types: manifest.iter().flat_map(|m| &m.handles).map(|handled| handled.pattern.to_string()).collect(),
             // The only one there is so far; what the plugin asks for is in its manifest.
             isolation: self.serving.as_ref().map(|_| "message"),

@@ -19,7 +19,6 @@ const UNAVAILABLE_RETRY: Duration = Duration::from_secs(5);
 
 /// All plugins at one moment.
 pub(crate) struct Registry {
-    generation: u64,
     versions: BTreeMap<Arc<str>, Arc<PluginVersion>>,
     table: Table<Target>,
 }
@@ -72,20 +71,14 @@ enum Target {
 
 impl Registry {
     /// A snapshot of these plugins, the earlier of which have precedence.
-    pub fn new(generation: u64, members: &[Member], owners: &Owners) -> Self {
+    pub fn new(members: &[Member], owners: &Owners) -> Self {
         let claims = members.iter().flat_map(Member::claims);
         let winners = claims::settle(claims, owners);
         let versions = members.iter().filter_map(Member::version);
         Self {
-            generation,
             versions: versions.map(|version| (version.name.clone(), version.clone())).collect(),
             table: Table::new(winners.into_iter().map(|(pattern, claim)| (pattern, claim.what))),
         }
-    }
-
-    /// Rises with every change.
-    pub fn generation(&self) -> u64 {
-        self.generation
     }
 
     /// Where messages of a type go. Types of the host go nowhere, whatever prefixes cover them.
@@ -106,6 +99,7 @@ impl Registry {
     }
 
     /// The version of a plugin that serves.
+    #[cfg(test)]
     pub fn version(&self, plugin: &str) -> Option<&Arc<PluginVersion>> {
         self.versions.get(plugin)
     }
@@ -198,8 +192,7 @@ mod tests {
             },
             Member { name: "off".into(), service: Service::Disabled { handles: handles(r#"[{"type": "b.off"}]"#) } },
         ];
-        let registry = Registry::new(7, &members, &Owners::new());
-        assert_eq!(registry.generation(), 7);
+        let registry = Registry::new(&members, &Owners::new());
         assert_eq!(route(&registry, "b.x"), "unavailable broken: why");
         assert_eq!(route(&registry, "b.off"), "disabled off");
         assert_eq!(route(&registry, "c"), "unknown");
@@ -209,7 +202,7 @@ mod tests {
     #[test]
     fn a_prefix_does_not_reach_the_types_of_the_host() {
         let service = Service::Disabled { handles: handles(r#"[{"prefix": "re"}]"#) };
-        let registry = Registry::new(1, &[Member { name: "off".into(), service }], &Owners::new());
+        let registry = Registry::new(&[Member { name: "off".into(), service }], &Owners::new());
         assert_eq!(route(&registry, "resume"), "unknown");
         assert_eq!(route(&registry, "request"), "disabled off");
     }

@@ -80,6 +80,8 @@ pub(crate) struct PluginStatus {
     pub version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// The types and prefixes (with a `*`) of its newest manifest.
     pub types: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,6 +133,7 @@ mod tests {
             state,
             version: None,
             digest: None,
+            description: None,
             types: Vec::new(),
             isolation: None,
             since: 0.0,

@@ -71,7 +71,7 @@ impl Supervisor {
         tasks: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
-        let registry = Registry::new(0, &[], &Owners::new());
+        let registry = Registry::new(&[], &Owners::new());
         let published = Arc::new(Published {
             registry: ArcSwap::from_pointee(registry),
             statuses: ArcSwap::default(),
@@ -309,7 +309,10 @@ impl Supervisor {
 
     /// Publishes a snapshot if anything changed, and lets those try again that another one stood in the way of.
     fn publish(&mut self) {
-        if !self.records.values_mut().fold(false, |changed, record| std::mem::take(&mut record.changed) || changed) {
+        // Every mark is taken, so that none is left for the next time.
+        let changed =
+            self.records.values_mut().filter_map(|record| std::mem::take(&mut record.changed).then_some(())).count();
+        if changed == 0 {
             return;
         }
         let config = self.config.load();
@@ -318,7 +321,7 @@ impl Supervisor {
         let mut records: Vec<&Record> = self.records.values().collect();
         records.sort_by_key(|record| record.order);
         let members: Vec<_> = records.iter().filter_map(|record| record.member()).collect();
-        let registry = Registry::new(self.generation, &members, &config.type_owners);
+        let registry = Registry::new(&members, &config.type_owners);
         self.published.registry.store(Arc::new(registry));
         self.published.statuses.store(Arc::new(self.records.values().map(Record::status).collect()));
         self.published.changes.send_replace(self.generation);

@@ -272,7 +272,7 @@ mod tests {
     use crate::plugin::test_guest::TestGuest;
 
     fn check(bytes: &[u8], expected: Result<&[&str], &str>) {
-        let captured = Captured::new("test".into(), "test.wasm".into(), bytes.to_vec());
+        let captured = Captured::new("test".into(), bytes.to_vec());
         match (validate(captured), expected) {
             (Ok(validated), expected) => assert_eq!(Ok(validated.imports.as_slice()), expected),
             (Err(fault), Err(expected)) => assert!(fault.to_string().contains(expected), "{fault}"),
@@ -310,7 +310,7 @@ mod tests {
     fn a_component_that_ends_anywhere_is_never_accepted() {
         let whole = guest().with_clock().build();
         for end in 0..whole.len() {
-            let captured = Captured::new("test".into(), "test.wasm".into(), whole[..end].to_vec());
+            let captured = Captured::new("test".into(), whole[..end].to_vec());
             // The last sections only hold names and where it was made: without them it is whole.
             if let Ok(validated) = validate(captured) {
                 assert!(end > whole.len() / 2 && validated.imports == ["clock"], "{end} of {}", whole.len());

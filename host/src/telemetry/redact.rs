@@ -1,7 +1,5 @@
 //! What log lines show in the place of what must not be in them.
 
-use std::fmt;
-
 /// Parameters of a request's query that authenticate.
 const SECRET_PARAMETERS: &[&str] = &["token", "ticket", "access_token", "jwt"];
 
@@ -9,20 +7,7 @@ const SECRET_PARAMETERS: &[&str] = &["token", "ticket", "access_token", "jwt"];
 const LONGEST_NAME: usize = 32;
 
 /// Stands for a value that is there, and stays unseen.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Redacted;
-
-impl fmt::Display for Redacted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(redacted)")
-    }
-}
-
-impl fmt::Debug for Redacted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+const REDACTED: &str = "(redacted)";
 
 /// A query with the values of all parameters hidden that authenticate, however their names are encoded,
 /// and of those that look like a token under any name.
@@ -35,7 +20,7 @@ pub(crate) fn redact_query(query: &str) -> String {
         };
         match parameter.split_once('=') {
             Some((name, value)) if is_secret(name) || looks_like_token(value) => {
-                shown.push_str(&format!("{}={Redacted}", short_name(name)));
+                shown.push_str(&format!("{}={REDACTED}", short_name(name)));
             }
             Some((name, value)) => shown.push_str(&format!("{}={value}", short_name(name))),
             None => shown.push_str(&short_name(parameter)),
@@ -46,7 +31,7 @@ pub(crate) fn redact_query(query: &str) -> String {
 }
 
 fn short_name(name: &str) -> String {
-    if name.len() > LONGEST_NAME || looks_like_token(name) { Redacted.to_string() } else { name.to_owned() }
+    if name.len() > LONGEST_NAME || looks_like_token(name) { REDACTED.to_owned() } else { name.to_owned() }
 }
 
 fn is_secret(name: &str) -> bool {
@@ -80,30 +65,6 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// All that a log line tells of a payload: how large it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PayloadSummary {
-    bytes: usize,
-}
-
-impl PayloadSummary {
-    pub fn of(payload: impl AsRef<[u8]>) -> Self {
-        Self { bytes: payload.as_ref().len() }
-    }
-}
-
-impl fmt::Display for PayloadSummary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.bytes)
-    }
-}
-
-impl fmt::Debug for PayloadSummary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,11 +93,5 @@ mod tests {
             let shown = redact_query(query);
             assert!(shown.contains("(redacted)") && !shown.contains("J9") && !shown.contains("Zm9vZm"), "{shown}");
         }
-    }
-
-    #[test]
-    fn a_payload_is_only_measured() {
-        assert_eq!(PayloadSummary::of(r#"{"a":"private"}"#).to_string(), "15 bytes");
-        assert_eq!(format!("{:?} {:?}", PayloadSummary::of("private"), Redacted), "7 bytes (redacted)");
     }
 }

@@ -61,10 +61,6 @@ impl Pattern {
         Ok(Self(text.into()))
     }
 
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     pub fn matches(&self, name: &str) -> bool {
         let mut names = levels(name);
         for wanted in levels(&self.0) {

@@ -38,7 +38,7 @@ use crate::{
         Outbox, Session,
         state::{Event, State as Life},
     },
-    telemetry::metrics::Outcome,
+    telemetry::{metrics::Outcome, redact::redact_query},
 };
 
 /// In every answer to an upgrade.
@@ -63,6 +63,7 @@ pub(crate) async fn upgrade(State(edge): State<Arc<Edge>>, request: Request) -> 
     let connection_id = new_connection_id();
     let span = tracing::info_span!("connection", connection_id);
     let (request, _) = request.into_parts();
+    span.in_scope(|| tracing::debug!(query = request.uri.query().map(redact_query), "an upgrade was asked for"));
     let result = shake_hands(&edge, &connection_id, request).instrument(span.clone()).await;
     let outcome = result.as_ref().map_or_else(|refusal| refusal.code.as_str(), |_| "accepted");
     edge.metrics.handshakes.get_or_create(&Outcome { outcome }).inc();

@@ -75,8 +75,7 @@ impl ServerBuilder {
         }
         let secret = folder.path().join("secret");
         std::fs::write(&secret, SECRET).expect("the secret is written");
-        let server = Server::spawn(folder, &self.environment, &self.full_config(&secret));
-        server
+        Server::spawn(folder, &self.environment, &self.full_config(&secret))
     }
 
     fn full_config(&self, secret: &Path) -> String {

@@ -1,0 +1,14 @@
+//! The way out, and the one seam between a component and a native test: modules named after the
+//! imports of the contract, with the same functions on both sides.
+//!
+//! In a component they are the generated imports; natively they are the test host's. The compiler holds
+//! the two together, since everything above this module is written once.
+
+#[cfg(target_arch = "wasm32")]
+pub(crate) use crate::bindings::switchboard::plugin::{
+    clock, host_info, logging, messages, random, runs, settings, state, toolbox, topics,
+};
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) use crate::testing::imports::{
+    clock, host_info, logging, messages, random, runs, settings, state, toolbox, topics,
+};

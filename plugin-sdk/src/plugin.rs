@@ -1,0 +1,95 @@
+//! The one trait that a plugin implements. Everything but the manifest has a default.
+
+use serde_json::Value;
+
+use crate::{Context, Error, Manifest, Message, Tool, ToolResult};
+
+/// A plugin.
+///
+/// With isolation `message`, the default, a value is made for each message and forgotten after it: what
+/// is to be remembered goes into [`Context::state`]. With `session` and `shared` isolation one
+/// value serves many calls, one at a time, which is why the methods take `&mut self`.
+///
+/// A panic anywhere ends the call: its message goes to the host's log, the caller gets
+/// `PLUGIN_CRASHED`, and nobody else notices.
+pub trait Plugin: Default + 'static {
+    /// What the plugin says about itself. Called once when it is loaded, without any import: calling
+    /// the host here fails the load.
+    fn manifest() -> Manifest;
+
+    /// Handles one message of a type that the manifest claims. The result is the answer, if there is
+    /// exactly one; anything more, or earlier, goes through [`Context::messages`].
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] reaches the caller as a message of type `error`.
+    fn handle(&mut self, ctx: &Context, message: Message) -> Result<Option<Message>, Error> {
+        let _ = ctx;
+        Err(Error::new("NOT_HANDLED", format!("this plugin does not handle messages of type {:?}", message.kind)))
+    }
+
+    /// The tools that it offers to agents and MCP clients. The manifest says so with
+    /// [`Manifest::tools`], else nobody asks.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] means that it offers none at the moment; the host logs it.
+    fn tools(&mut self, ctx: &Context) -> Result<Vec<Tool>, Error> {
+        let _ = ctx;
+        Ok(Vec::new())
+    }
+
+    /// Calls one of its tools. The host has checked the arguments against the tool's input schema.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] reaches the model as a result with `isError`: its text should tell it what to do better.
+    fn call_tool(&mut self, ctx: &Context, name: &str, arguments: Value) -> Result<ToolResult, Error> {
+        let _ = (ctx, arguments);
+        Err(Error::new("UNKNOWN_TOOL", format!("this plugin has no tool {name:?}")))
+    }
+
+    /// A client connected. Needs [`Manifest::on_connect`].
+    fn on_connect(&mut self, ctx: &Context) {
+        let _ = ctx;
+    }
+
+    /// A client's connection ended; `reason` is one word (`closed`, `lost`, `timeout`, `expired`,
+    /// `evicted`, `draining`). Needs [`Manifest::on_disconnect`].
+    fn on_disconnect(&mut self, ctx: &Context, reason: &str) {
+        let _ = (ctx, reason);
+    }
+
+    /// A message was published to a topic that the manifest asked to see ([`Manifest::on_topic`]).
+    fn on_event(&mut self, ctx: &Context, topic: &str, message: Message) {
+        let _ = (ctx, topic, message);
+    }
+
+    /// Called once before this version takes traffic, with its settings.
+    ///
+    /// # Errors
+    ///
+    /// The text says what is wrong; the version that is serving stays.
+    fn self_test(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// What this instance leaves to the next version of the plugin; only for isolation `session`.
+    ///
+    /// # Errors
+    ///
+    /// The text says why there is nothing; the next version then starts afresh.
+    fn export_state(&mut self) -> Result<Vec<u8>, String> {
+        Err("this plugin hands nothing over".to_owned())
+    }
+
+    /// Takes over what `from_version` left.
+    ///
+    /// # Errors
+    ///
+    /// The text says why that is not possible; this version then starts afresh.
+    fn import_state(&mut self, from_version: &str, state: &[u8]) -> Result<(), String> {
+        let _ = state;
+        Err(format!("this plugin takes nothing over from version {from_version}"))
+    }
+}
