@@ -155,7 +155,7 @@ async fn a_file_renamed_into_place_takes_over_and_a_call_in_flight_stays_with_it
     .await;
     let old = host.plugins.registry().version("a").unwrap().clone();
     let called = old.clone();
-    let call = tokio::spawn(async move {
+    let call = tokio_util::task::TaskTracker::new().spawn(async move {
         let message = GuestMessage {
             message_type: MessageType::parse("ping").unwrap(),
             payload: "{}".into(),
