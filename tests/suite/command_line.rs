@@ -115,7 +115,7 @@ async fn a_new_plugin_passes_its_test_builds_and_loads_when_it_is_dropped_in() {
         .output()
         .expect("cargo runs");
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
-    let toolchain = std::env::var("SWITCHBOARD_TEST_TOOLCHAIN").unwrap_or_else(|_| "auto".to_owned());
+    let toolchain = std::env::var("SWITCHBOARD_TEST_TOOLCHAIN").unwrap_or_else(|_| "auto-with-debian".to_owned());
     let built = step(&["plugin", "build", "greeter", "--toolchain", &toolchain, "--json"]);
     let report: Value = built.stdout.lines().find_map(|line| serde_json::from_str(line).ok()).expect("a JSON line");
     let component = report["component"].as_str().or_else(|| report["path"].as_str()).expect("the component's path");

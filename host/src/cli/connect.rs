@@ -50,8 +50,8 @@ const LINES_AHEAD: usize = 16;
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ConnectArgs {
-    /// The endpoint.
-    #[arg(default_value = "ws://127.0.0.1:8080/ws")]
+    /// The endpoint [default: `$SWITCHBOARD_URL`, else ws://127.0.0.1:8080/ws]
+    #[arg(default_value_t = default_url(), hide_default_value = true)]
     url: String,
     /// The token to show. By default $SWITCHBOARD_TOKEN, else one signed with the local key.
     #[arg(long)]
@@ -79,6 +79,12 @@ pub(crate) async fn run(args: ConnectArgs) -> anyhow::Result<()> {
     let token = token_of(&args)?;
     let socket = open(request(&args, &token)?).await.with_context(|| format!("cannot connect to {}", args.url))?;
     Conversation { socket, json: args.json, wait: args.wait }.run().await
+}
+
+/// Where a host on its defaults is, unless the environment names another.
+fn default_url() -> String {
+    const DEFAULT_URL: &str = "ws://127.0.0.1:8080/ws";
+    std::env::var("SWITCHBOARD_URL").ok().filter(|url| !url.is_empty()).unwrap_or_else(|| DEFAULT_URL.to_owned())
 }
 
 /// From the flag, the environment, or the local key.
