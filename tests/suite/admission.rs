@@ -70,7 +70,7 @@ async fn beyond_the_limit_of_connections_in_all_a_newcomer_is_refused_until_one_
 #[tokio::test]
 async fn the_oldest_connection_of_a_user_gives_way() {
     let server = Server::builder()
-        .shipped_plugins()
+        .system()
         .config("[limits]\nmax_connections_per_user = 2\non_user_limit = \"evict_oldest\"")
         .start()
         .await;

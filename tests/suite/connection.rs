@@ -62,7 +62,7 @@ async fn an_idle_connection_hears_a_heartbeat_and_a_silent_one_is_closed() {
 async fn the_token_is_renewed_during_the_connection() {
     let auth = "keys = [\"env:TEST_SECRET\"]\nleeway = \"0s\"\nexpiry_notice = \"30s\"\nexpiry_grace = \"1s\"";
     let server = Server::builder()
-        .shipped_plugins()
+        .system()
         .auth(auth)
         .environment("TEST_SECRET", std::str::from_utf8(crate::harness::SECRET).expect("ASCII"))
         .start()
@@ -112,7 +112,7 @@ async fn discovery_health_and_errors_of_http_are_json() {
 #[tokio::test]
 async fn sigterm_lets_handlers_finish_asks_clients_back_and_closes_with_1012() {
     let mut server = Server::builder()
-        .shipped_plugins()
+        .system()
         .plugin("slow", crate::harness::guest("slow"))
         .config("[server]\ndrain_timeout = \"20s\"\nreconnect_window = \"3s\"\n[plugins.slow.limits]\ndeadline = \"20s\"\ncpu_time = \"20s\"")
         .start()
@@ -153,7 +153,7 @@ async fn while_it_drains_newcomers_are_told_to_come_back() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_closed_and_costs_only_its_own_bound() {
-    let server = Server::builder().shipped_plugins().config("[limits]\nmax_outbound_bytes = \"64KiB\"").start().await;
+    let server = Server::builder().system().config("[limits]\nmax_outbound_bytes = \"64KiB\"").start().await;
     let mut slow = Client::connect(&server, "sleeper").await;
     let mut publisher = Client::connect(&server, "alice").await;
     let mut reader = Client::connect(&server, "bob").await;

@@ -22,7 +22,7 @@ fn version_of(answer: &Value) -> &str {
 
 #[tokio::test]
 async fn a_file_that_is_dropped_in_serves_and_a_replaced_one_answers_the_next_message() {
-    let server = Server::builder().shipped_plugins().start().await;
+    let server = Server::builder().system().start().await;
     let mut client = Client::connect(&server, "alice").await;
     assert_eq!(client.request("echo", json!({})).await["payload"]["code"], "UNKNOWN_MESSAGE_TYPE");
 
@@ -40,7 +40,7 @@ async fn a_file_that_is_dropped_in_serves_and_a_replaced_one_answers_the_next_me
 
 #[tokio::test]
 async fn a_broken_or_unfit_file_leaves_the_serving_version_in_place_with_an_exact_reason() {
-    let server = Server::builder().shipped_plugins().plugin("echo", guest("echo-v1")).start().await;
+    let server = Server::builder().system().plugin("echo", guest("echo-v1")).start().await;
     let mut client = Client::connect(&server, "alice").await;
     let good = std::fs::read(guest("echo-v2")).expect("read");
     let unfit = |name: &str| std::fs::read(guest(name)).expect("read");
@@ -70,8 +70,7 @@ async fn a_broken_or_unfit_file_leaves_the_serving_version_in_place_with_an_exac
 
 #[tokio::test]
 async fn an_import_that_is_not_granted_is_refused_by_name() {
-    let server =
-        Server::builder().shipped_plugins().config("[plugins.greedy.grants]\ninterfaces = [\"logging\"]").start().await;
+    let server = Server::builder().system().config("[plugins.greedy.grants]\ninterfaces = [\"logging\"]").start().await;
     server.install("greedy", &guest("greedy"));
     let status = server.plugin_status_when("greedy", |status| status["state"] == "failed").await;
     let reason = status["last_error"]["reason"].as_str().expect("a reason");
@@ -81,7 +80,7 @@ async fn an_import_that_is_not_granted_is_refused_by_name() {
 #[tokio::test]
 async fn a_copy_that_is_written_in_pieces_is_waited_for() {
     use std::io::Write;
-    let server = Server::builder().shipped_plugins().plugin("echo", guest("echo-v1")).start().await;
+    let server = Server::builder().system().plugin("echo", guest("echo-v1")).start().await;
     let mut client = Client::connect(&server, "alice").await;
     let bytes = std::fs::read(guest("echo-v2")).expect("read");
     // As `cp` does it: the file is truncated in place, then grows.
@@ -101,7 +100,7 @@ async fn a_copy_that_is_written_in_pieces_is_waited_for() {
 
 #[tokio::test]
 async fn hidden_and_partial_files_are_ignored_and_symlinked_folders_work() {
-    let server = Server::builder().shipped_plugins().start().await;
+    let server = Server::builder().system().start().await;
     let plugin_dir = server.plugin_file("x").parent().expect("the folder").to_owned();
     for name in [".echo.wasm", "echo.wasm.tmp", "echo.wasm.part", "echo.wasm~", "notes.txt"] {
         std::fs::copy(guest("echo-v1"), plugin_dir.join(name)).expect("copied");

@@ -24,7 +24,7 @@ async fn globals_start_clean_for_each_message_and_each_user() {
 }
 
 fn hostile() -> ServerBuilder {
-    let mut builder = Server::builder().shipped_plugins();
+    let mut builder = Server::builder().system();
     for name in ["spin", "alloc", "trap", "flood"] {
         builder = builder.plugin(name, guest(name));
     }
@@ -97,7 +97,7 @@ async fn a_flood_ends_at_the_limit() {
 
 #[tokio::test]
 async fn calls_in_a_circle_are_refused_by_name() {
-    let server = Server::builder().shipped_plugins().plugin("nested", guest("nested")).start().await;
+    let server = Server::builder().plugin("nested", guest("nested")).start().await;
     let mut client = Client::connect(&server, "alice").await;
     let answer = client.request("nested", json!({})).await;
     let text = answer.to_string();

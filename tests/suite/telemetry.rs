@@ -62,7 +62,7 @@ async fn gauges_come_back_down() {
 
 #[tokio::test]
 async fn log_lines_are_json_and_carry_the_connection_and_the_plugins_version() {
-    let server = Server::builder().shipped_plugins().plugin("trap", guest("trap")).start().await;
+    let server = Server::builder().system().plugin("trap", guest("trap")).start().await;
     let mut client = Client::connect(&server, "alice").await;
     client.request("trap_now", json!({ "data": "a secret of the user" })).await;
     let line = server.logged(&["WARN", "trap", client.connection_id()]).await;

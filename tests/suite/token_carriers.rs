@@ -92,7 +92,7 @@ async fn a_token_in_the_query_is_refused_by_default_and_works_when_config_allows
 
     let secret = server.config_file().with_file_name("secret");
     let keys = format!("keys = [\"file:{}\"]", secret.display());
-    let lenient = Server::builder().shipped_plugins().auth(&format!("{keys}\ntoken_in_query = true")).start().await;
+    let lenient = Server::builder().system().auth(&format!("{keys}\ntoken_in_query = true")).start().await;
     let url = format!("{}?token={}", lenient.url(), token("alice"));
     let client = Client::open(request(&url, &[])).await.expect("accepted");
     assert_eq!(client.established["user_id"], "alice");
@@ -153,7 +153,7 @@ async fn a_ticket_is_only_given_for_a_valid_token_in_the_header() {
 #[tokio::test]
 async fn no_part_of_a_token_or_ticket_is_ever_logged() {
     let server = Server::builder()
-        .shipped_plugins()
+        .system()
         .auth("keys = [\"env:TEST_SECRET\"]\ntoken_in_query = true")
         .environment("TEST_SECRET", std::str::from_utf8(crate::harness::SECRET).expect("ASCII"))
         .start()

@@ -47,6 +47,11 @@ impl ServerBuilder {
         self
     }
 
+    /// The `system` plugin.
+    pub fn system(self) -> Self {
+        self.plugin("system", paths::component("system"))
+    }
+
     /// The plugins that ship.
     pub fn shipped_plugins(mut self) -> Self {
         for name in ["system", "jsonrpc", "agent", "tools"] {
@@ -94,8 +99,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// With the plugins that ship, and defaults.
+    /// With the `system` plugin, and defaults.
     pub async fn start() -> Self {
+        Self::builder().system().start().await
+    }
+
+    /// With all the plugins that ship, and defaults.
+    pub async fn start_with_all_plugins() -> Self {
         Self::builder().shipped_plugins().start().await
     }
 
