@@ -1,0 +1,11 @@
+//! Version 1.0.0 of `echo`.
+
+#[path = "../../echo.rs"]
+mod echo;
+
+impl echo::Release for echo::Echo {
+    const VERSION: &str = "1.0.0";
+    const MARKER: &str = "first";
+}
+
+switchboard_sdk::register_plugin!(echo::Echo);
