@@ -7,8 +7,9 @@
 use serde_json::Value;
 
 use crate::{
-    Context, Error, Level, Plugin, host,
+    Context, Error, Level, Plugin,
     bindings::switchboard::plugin::types::{self, Refusal},
+    host,
     message::from_json,
 };
 
@@ -29,7 +30,7 @@ macro_rules! register_plugin {
             $crate::__export_plugin!($plugin, Component, PLUGIN);
 
             #[cfg(target_arch = "wasm32")]
-            $crate::bindings::export_component!(Component with_types_in $crate::bindings);
+    $crate::bindings::export_component!(Component with_types_in $crate::bindings);
         };
     };
 }

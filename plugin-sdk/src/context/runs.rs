@@ -2,12 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{
-    Context, Error,
-    bindings::switchboard::plugin::runs,
-    host,
-    message::object_text,
-};
+use crate::{Context, Error, bindings::switchboard::plugin::runs, host, message::object_text};
 
 pub use runs::{RunError, Status};
 
