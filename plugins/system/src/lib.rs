@@ -61,3 +61,6 @@ fn ping(ctx: &Context, message: &Message) -> Result<Option<Message>, Error> {
     }
     Message::answer("pong", &pong)
 }
+
+#[cfg(test)]
+mod tests;
