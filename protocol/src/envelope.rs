@@ -88,15 +88,17 @@ struct Fields<'frame> {
 
 impl<'frame> Fields<'frame> {
     fn check(self) -> Result<ClientMessage<'frame>, EnvelopeFault> {
-        // First of all, so that even a fault in another field can be answered with a correlation id.
+        // A JSON-RPC id may be a number, which is no fault of the envelope: there is none.
+        if self.message_type.is_none() && self.jsonrpc.is_some() {
+            return Err(EnvelopeFault::UnwrappedJsonrpc);
+        }
+        // Before the others, so that a fault in them can be answered with a correlation id.
         let id = text_field("id", self.id)?;
         let correlation_id = text_field("correlation_id", self.correlation_id)?;
         let correlated = |fault| EnvelopeFault::correlated(fault, correlation_id.as_deref().or(id.as_deref()));
 
         let Some(message_type) = self.message_type else {
-            let fault =
-                if self.jsonrpc.is_some() { EnvelopeFault::UnwrappedJsonrpc } else { EnvelopeFault::TypeMissing };
-            return Err(correlated(fault));
+            return Err(correlated(EnvelopeFault::TypeMissing));
         };
         let name: Cow<'_, str> = serde_json::from_str::<BorrowedText<'_>>(message_type.get())
             .map_err(|_| correlated(wrong_type("type", "a string", message_type)))?
@@ -408,7 +410,7 @@ mod tests {
             (b"{\"type\":\"a\",\"timestamp\":\"now\"}", ErrorCode::FieldInvalid),
             (b"{\"type\":\"a\",\"id\":7}", ErrorCode::FieldInvalid),
             (b"{\"type\":\"a\",\"correlation_id\":{}}", ErrorCode::FieldInvalid),
-            (b"{\"jsonrpc\":\"2.0\",\"method\":\"ping\"}", ErrorCode::UnwrappedJsonrpc),
+            (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}", ErrorCode::UnwrappedJsonrpc),
             (b"{\"type\":\"a\",\"payload\":{\"a\":[[[[[[[[]]]]]]]]}}", ErrorCode::MessageTooDeep),
         ] {
             assert_eq!(fault(frame).code(), code, "{}", String::from_utf8_lossy(frame));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Client, Ended, Server, eventually, guest, run_switchboard, run_switchboard_in, token};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connect_sends_lines_and_prints_what_comes_in() {
     let server = Server::start().await;
     let jwt = token("alice");

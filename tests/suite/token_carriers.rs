@@ -41,7 +41,7 @@ async fn every_spelling_of_the_subprotocol_works_and_the_token_is_never_echoed()
             (format!("switchboard.v1, jwt-auth.{form}"), "switchboard.v1"),
             (format!("jwt, {form}"), "jwt"),
             (format!("jwt-auth, jwt.{form}"), "jwt-auth"),
-            (format!("jwt-auth,jwt.{form},switchboard.v1"), "jwt-auth"),
+            (format!("jwt-auth,jwt.{form},switchboard.v1"), "switchboard.v1"),
         ] {
             let client = open_with_protocols(&server, &offered)
                 .await
