@@ -1,0 +1,35 @@
+//! `current_time`: what models know least about, the present.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use switchboard_sdk::Context;
+
+use crate::{
+    datetime::{self, Spellings},
+    offline::OfflineTool,
+};
+
+pub(crate) struct CurrentTime;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Arguments {
+    /// The time zone of the answer: `UTC`, an offset such as `+02:00`, or a name such as `Europe/Paris`.
+    #[serde(default = "datetime::utc")]
+    #[schemars(length(max = 64), example = &"Asia/Tokyo")]
+    timezone: String,
+}
+
+impl OfflineTool for CurrentTime {
+    const NAME: &'static str = "current_time";
+    const TITLE: &'static str = "Current time";
+    const DESCRIPTION: &'static str = "Get the current time and today's date: what time is it now, which day is today, \
+        in UTC or in another time zone. Returns date, time, weekday and Unix time.";
+
+    type Arguments = Arguments;
+    type Answer = Spellings;
+
+    fn call(ctx: &Context, Arguments { timezone }: Arguments) -> Result<(String, Spellings), String> {
+        Ok(Spellings::of(datetime::now(ctx)?, datetime::time_zone(&timezone)?))
+    }
+}
