@@ -36,7 +36,7 @@ fn check_stamps(events: &[Value]) {
 
 #[tokio::test]
 async fn a_request_runs_through_tools_to_one_terminal_event() {
-    let server = Server::start_with_all_plugins().await;
+    let server = Server::start_with(&["system", "agent", "tools"]).await;
     let mut client = Client::connect(&server, "alice").await;
     for (message_type, payload) in [
         ("user_message", json!({ "content": "calculate (17 + 4) * 2" })),
@@ -61,7 +61,7 @@ async fn a_request_runs_through_tools_to_one_terminal_event() {
 
 #[tokio::test]
 async fn what_no_tool_fits_is_answered_all_the_same() {
-    let server = Server::start_with_all_plugins().await;
+    let server = Server::start_with(&["system", "agent", "tools"]).await;
     let mut client = Client::connect(&server, "alice").await;
     client.send("user_message", json!({ "content": "xyzzy plugh" })).await;
     let events = events_of_run(&mut client).await;
@@ -74,7 +74,7 @@ async fn what_no_tool_fits_is_answered_all_the_same() {
 #[tokio::test]
 async fn a_long_run_does_not_delay_a_ping_and_can_be_cancelled() {
     let server = Server::builder()
-        .shipped_plugins()
+        .shipped(&["system", "agent"])
         .plugin("slow", guest("slow"))
         .config("[plugins.agent.limits]\ndeadline = \"60s\"\ncpu_time = \"60s\"\n[plugins.slow.limits]\ndeadline = \"60s\"\ncpu_time = \"60s\"")
         .start()
@@ -102,7 +102,7 @@ fn last_run(client: &Client) -> Value {
 #[tokio::test]
 async fn a_run_that_is_interrupted_gets_its_terminal_event_from_the_host() {
     let server = Server::builder()
-        .shipped_plugins()
+        .shipped(&["system", "agent"])
         .plugin("slow", guest("slow"))
         .config("[plugins.agent.limits]\ndeadline = \"1s\"")
         .start()
@@ -119,7 +119,7 @@ async fn a_run_that_is_interrupted_gets_its_terminal_event_from_the_host() {
 
 #[tokio::test]
 async fn runs_of_one_thread_are_serial_and_threads_are_the_users_own() {
-    let server = Server::start_with_all_plugins().await;
+    let server = Server::start_with(&["system", "agent", "tools"]).await;
     let mut client = Client::connect(&server, "alice").await;
     let mut other = Client::connect(&server, "bob").await;
     for content in ["calculate 1 + 1", "calculate 2 + 2", "calculate 3 + 3"] {

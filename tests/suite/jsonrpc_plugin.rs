@@ -14,7 +14,7 @@ async fn call(client: &mut Client, rpc: Value) -> Value {
 
 #[tokio::test]
 async fn requests_are_answered_with_their_id_kept_exactly() {
-    let server = Server::start_with_all_plugins().await;
+    let server = Server::start_with(&["system", "jsonrpc", "tools"]).await;
     let mut client = Client::connect(&server, "alice").await;
     for id in [r#"1"#, r#"0"#, r#""a""#, r#""""#, "123456789012345678901234567890", "-7"] {
         let text = format!(r#"{{"type":"jsonrpc","id":"x","payload":{{"jsonrpc":"2.0","id":{id},"method":"ping"}}}}"#);
@@ -36,7 +36,7 @@ async fn raw_answer(client: &mut Client) -> String {
 
 #[tokio::test]
 async fn malformed_requests_get_the_codes_of_the_specification() {
-    let server = Server::start_with_all_plugins().await;
+    let server = Server::start_with(&["system", "jsonrpc", "tools"]).await;
     let mut client = Client::connect(&server, "alice").await;
     for (rpc, code) in [
         (json!({}), -32600),
@@ -61,7 +61,7 @@ async fn malformed_requests_get_the_codes_of_the_specification() {
 
 #[tokio::test]
 async fn notifications_are_never_answered() {
-    let server = Server::start_with_all_plugins().await;
+    let server = Server::start_with(&["system", "jsonrpc", "tools"]).await;
     let mut client = Client::connect(&server, "alice").await;
     for method in ["notifications/initialized", "notifications/cancelled", "no/such/notification", "ping"] {
         client.send("jsonrpc", json!({ "jsonrpc": "2.0", "method": method })).await;
@@ -74,7 +74,7 @@ async fn notifications_are_never_answered() {
 
 #[tokio::test]
 async fn mcp_initializes_lists_and_calls_tools_of_other_plugins() {
-    let server = Server::start_with_all_plugins().await;
+    let server = Server::start_with(&["system", "jsonrpc", "tools"]).await;
     let mut client = Client::connect(&server, "alice").await;
     for version in ["2025-11-25", "2025-06-18"] {
         let answer = call(
@@ -111,7 +111,7 @@ fn tool_call(name: &Value, arguments: Value) -> Value {
 
 #[tokio::test]
 async fn under_the_subprotocol_mcp_frames_are_bare() {
-    let server = Server::start_with_all_plugins().await;
+    let server = Server::start_with(&["system", "jsonrpc", "tools"]).await;
     let bearer = format!("Bearer {}", token("alice"));
     let headers = [("authorization", bearer.as_str()), ("sec-websocket-protocol", "mcp")];
     let mut client = Client::open_bare(request(server.url(), &headers)).await.expect("accepted");
@@ -132,7 +132,7 @@ async fn under_the_subprotocol_mcp_frames_are_bare() {
 
 #[tokio::test]
 async fn a_tool_of_a_plugin_that_is_replaced_or_removed_follows_it() {
-    let server = Server::start_with_all_plugins().await;
+    let server = Server::start_with(&["system", "jsonrpc", "tools"]).await;
     let mut client = Client::connect(&server, "alice").await;
     let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" });
     let before = call(&mut client, list.clone()).await["result"]["tools"].as_array().expect("tools").len();

@@ -49,15 +49,17 @@ impl ServerBuilder {
 
     /// The `system` plugin.
     pub fn system(self) -> Self {
-        self.plugin("system", paths::component("system"))
+        self.shipped(&["system"])
     }
 
-    /// The plugins that ship.
-    pub fn shipped_plugins(mut self) -> Self {
-        for name in ["system", "jsonrpc", "agent", "tools"] {
-            self = self.plugin(name, paths::component(name));
-        }
-        self
+    /// All the plugins that ship.
+    pub fn shipped_plugins(self) -> Self {
+        self.shipped(&["system", "jsonrpc", "agent", "tools"])
+    }
+
+    /// Some of the plugins that ship.
+    pub fn shipped(self, names: &[&str]) -> Self {
+        names.iter().fold(self, |builder, name| builder.plugin(name, paths::component(name)))
     }
 
     /// Starts the server, and returns when it listens and is ready.
@@ -104,9 +106,9 @@ impl Server {
         Self::builder().system().start().await
     }
 
-    /// With all the plugins that ship, and defaults.
-    pub async fn start_with_all_plugins() -> Self {
-        Self::builder().shipped_plugins().start().await
+    /// With some of the plugins that ship, and defaults.
+    pub async fn start_with(plugins: &[&str]) -> Self {
+        Self::builder().shipped(plugins).start().await
     }
 
     pub fn builder() -> ServerBuilder {
