@@ -101,7 +101,8 @@ fn plugin_check_says_of_each_component_what_the_host_would() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_plugin_passes_its_test_builds_and_loads_when_it_is_dropped_in() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = Server::start().await;
+    // Building takes longer than a client may be silent by default.
+    let server = Server::builder().system().config("[heartbeat]\ngrace = \"1h\"").start().await;
     let mut client = Client::connect(&server, "alice").await;
     let step = |arguments: &[&str]| {
         let ended = run_switchboard_in(folder.path(), arguments, "");
