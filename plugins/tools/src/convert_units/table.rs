@@ -32,8 +32,9 @@ impl Unit {
         self.names.first().copied().unwrap_or_default()
     }
 
-    pub(super) fn longest_name(&self) -> &'static str {
-        self.names.iter().copied().max_by_key(|name| name.len()).unwrap_or_default()
+    /// Its first name that is more than a symbol.
+    pub(super) fn name(&self) -> &'static str {
+        self.names.iter().copied().find(|name| name.len() > 3).unwrap_or(self.symbol())
     }
 }
 
@@ -137,7 +138,7 @@ pub(super) static QUANTITIES: [Quantity; 8] = [
             unit(1e6, &["km2", "square kilometers"]),
             unit(1e-4, &["cm2", "square centimeters"]),
             unit(1e4, &["ha", "hectares"]),
-            unit(4046.856_422_4, &["ac", "acres"]),
+            unit(4_046.856_422_4, &["ac", "acres"]),
             unit(INCH * INCH, &["in2", "square inches", "square inch", "sq in"]),
             unit(FOOT * FOOT, &["ft2", "square feet", "square foot", "sq ft", "sqft"]),
             unit(YARD * YARD, &["yd2", "square yards"]),
