@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Ended, Server, eventually, guest, run_switchboard, run_switchboard_in, token};
+use crate::harness::{
+    Client, Ended, Server, authors_target, eventually, guest, run_switchboard, run_switchboard_in, token,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connect_sends_lines_and_prints_what_comes_in() {
@@ -113,6 +115,7 @@ async fn a_new_plugin_passes_its_test_builds_and_loads_when_it_is_dropped_in() {
     let tested = std::process::Command::new("cargo")
         .args(["test", "--quiet"])
         .current_dir(folder.path().join("greeter"))
+        .env("CARGO_TARGET_DIR", authors_target())
         .output()
         .expect("cargo runs");
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
