@@ -2,10 +2,11 @@
 //! life, the stop of the server.
 
 use futures_util::SinkExt;
+use reqwest::Method;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Claims, Client, Http, Server, eventually, request, token, unix_now};
+use crate::harness::{Claims, Client, Http, Server, eventually, http_request, request, token, unix_now};
 
 #[tokio::test]
 async fn the_first_frame_says_who_the_client_is_and_what_it_may_send() {
@@ -105,7 +106,7 @@ async fn discovery_health_and_errors_of_http_are_json() {
     let method = Http::request(reqwest::Method::PUT, &server.http("/ws/ticket")).await;
     assert_eq!((method.status.as_u16(), method.json()["code"].clone()), (405, json!("METHOD_NOT_ALLOWED")));
     assert!(method.headers["allow"].to_str().expect("ASCII").contains("POST"));
-    let plain = Http::send(reqwest::Client::new().get(server.http("/ws")).bearer_auth(token("alice"))).await;
+    let plain = Http::send(http_request(Method::GET, &server.http("/ws")).bearer_auth(token("alice"))).await;
     assert_eq!((plain.status.as_u16(), plain.json()["code"].clone()), (426, json!("UPGRADE_REQUIRED")));
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 pub use client::{Client, Refusal, request};
 pub use command::{Ended, run_switchboard, run_switchboard_in};
-pub use http::Http;
+pub use http::{Http, http_request};
 pub use paths::{authors_target, guest, repository, switchboard_binary};
 pub use server::{Server, ServerBuilder};
 pub use tokens::{Claims, SECRET, token, unix_now};
