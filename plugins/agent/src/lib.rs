@@ -1,17 +1,16 @@
-//! Agent runs: a request in, a stream of events out that ends in exactly one `agent_completed`.
+//! An agent: a request in, a stream of events out, which ends in exactly one `agent_completed`.
 //!
-//! ```text
-//! agent_started -> (agent_thinking | tool_executing -> tool_completed | partial_result)* -> agent_completed
-//! ```
+//! - [`request`]: the three messages, and what they have in common
+//! - [`run`]: one run, from `agent_started` to its end; the only place that emits events
+//! - [`planner`]: which tools to call, and with what; knows neither events nor the host
+//! - [`thread`]: what was said before in a thread, bounded, in the user's own state
 //!
-//! - [`run`]: one run from its first event to its last
-//! - [`thread`]: what was said before, bounded
-//! - [`planner`]: which tool fits a request, and with which arguments; no network, and it says so
-//!
-//! The host stamps and numbers the events, keeps runs of one thread apart, and ends a run that this plugin
-//! does not.
+//! The planner is embedded: it matches words with the tools' descriptions and schemas, needs no network, and
+//! says so in every run.
 
+mod answer;
 mod planner;
+mod request;
 mod run;
 mod thread;
 
@@ -20,77 +19,60 @@ use serde::Deserialize;
 use serde_json::json;
 use switchboard_sdk::{Context, Error, Manifest, Message, Plugin};
 
-/// The events of a run.
+use request::{AgentCancel, AgentRequest, UserMessage};
+
+/// Everything that a run emits.
 const EVENTS: [&str; 6] =
     ["agent_started", "agent_thinking", "tool_executing", "tool_completed", "partial_result", "agent_completed"];
 
-/// What a run is called whose request names no agent.
-const DEFAULT_AGENT: &str = "assistant";
-
-/// The plugin.
+/// The plugin. It remembers nothing itself: threads are in the state.
 #[derive(Debug, Default)]
 pub struct Agent;
 
-#[derive(Deserialize, JsonSchema)]
-struct UserMessage {
-    /// What the user says.
-    #[schemars(length(min = 1, max = 8000))]
-    content: String,
-    /// The thread that it continues; a new one if left out.
-    #[schemars(length(min = 1, max = 128))]
-    thread_id: Option<String>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-struct AgentRequest {
-    /// A name for whoever answers, repeated in `agent_started`.
-    #[serde(default = "default_agent")]
+/// What an operator can change.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct Settings {
+    /// The agent's name, as clients see it.
     #[schemars(length(min = 1, max = 64))]
-    agent: String,
-    /// What is to be done.
-    #[schemars(length(min = 1, max = 8000))]
-    input: String,
-    /// The thread that it continues; a new one if left out.
-    #[schemars(length(min = 1, max = 128))]
-    thread_id: Option<String>,
-    /// The only tools that may be used; all of the caller's if left out.
-    #[schemars(length(max = 256))]
-    tools: Option<Vec<String>>,
+    name: String,
+    /// How many tools one run may call.
+    #[schemars(range(min = 1, max = 64))]
+    max_steps: usize,
 }
 
-#[derive(Deserialize, JsonSchema)]
-struct AgentCancel {
-    /// The run to stop, as `agent_started` named it.
-    #[schemars(length(min = 1, max = 128))]
-    run_id: String,
-}
-
-fn default_agent() -> String {
-    DEFAULT_AGENT.to_owned()
+impl Default for Settings {
+    fn default() -> Self {
+        Self { name: "switchboard".to_owned(), max_steps: 8 }
+    }
 }
 
 impl Plugin for Agent {
     fn manifest() -> Manifest {
         switchboard_sdk::manifest!()
             .handles("user_message", |t| {
-                t.schema::<UserMessage>().emits(EVENTS).concurrent().description("Something that a user says")
+                t.schema::<UserMessage>().emits(EVENTS).concurrent().description("Says something to the agent")
             })
             .handles("agent_request", |t| {
-                t.schema::<AgentRequest>().emits(EVENTS).concurrent().description("Something to be done with tools")
+                t.schema::<AgentRequest>()
+                    .emits(EVENTS)
+                    .concurrent()
+                    .description("Asks the agent for something, with a choice of tools")
             })
             .handles("agent_cancel", |t| {
-                t.schema::<AgentCancel>().emits(["agent_cancelling"]).concurrent().description("Stops a run")
+                t.schema::<AgentCancel>()
+                    .emits(["agent_cancel_accepted"])
+                    .concurrent()
+                    .description("Stops one of the caller's own runs")
             })
+            .settings::<Settings>()
     }
 
     fn handle(&mut self, ctx: &Context, message: Message) -> Result<Option<Message>, Error> {
         match message.kind.as_str() {
-            "user_message" => {
-                let UserMessage { content, thread_id } = message.payload()?;
-                run::run(ctx, &AgentRequest { agent: default_agent(), input: content, thread_id, tools: None })
-            }
-            "agent_request" => run::run(ctx, &message.payload()?),
-            "agent_cancel" => cancel(ctx, &message),
+            "user_message" => run::run(ctx, message.payload::<UserMessage>()?.into()),
+            "agent_request" => run::run(ctx, message.payload::<AgentRequest>()?.into()),
+            "agent_cancel" => cancel(ctx, &message.payload()?),
             other => Err(Error::new("NOT_HANDLED", format!("`agent` does not handle messages of type {other:?}"))),
         }
     }
@@ -98,11 +80,9 @@ impl Plugin for Agent {
 
 switchboard_sdk::register_plugin!(Agent);
 
-/// The answer says only that the run was told; its own `agent_completed` says that it stopped.
-fn cancel(ctx: &Context, message: &Message) -> Result<Option<Message>, Error> {
-    let AgentCancel { run_id } = message.payload()?;
-    ctx.runs().cancel(&run_id)?;
-    Message::answer("agent_cancelling", &json!({ "run_id": run_id }))
+fn cancel(ctx: &Context, AgentCancel { run_id }: &AgentCancel) -> Result<Option<Message>, Error> {
+    ctx.runs().cancel(run_id)?;
+    Message::answer("agent_cancel_accepted", &json!({ "run_id": run_id }))
 }
 
 #[cfg(test)]

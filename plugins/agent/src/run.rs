@@ -1,184 +1,171 @@
-//! One run: from `agent_started` to `agent_completed`, with a look at the cancel flag between steps.
+//! One run: its events in order, from `agent_started` to the one `agent_completed`.
+//!
+//! A tool that fails is something to report, and the run goes on. Only what keeps the run itself from going on
+//! ends it as an error, and a cancellation ends it between two steps or at the next event.
 
 use serde_json::{Value, json};
 use switchboard_sdk::{Context, Error, HeardTool, Message, Run, RunError, Status, ToolResult};
 
 use crate::{
-    AgentRequest,
-    planner::{self, Choice, Plan},
-    thread::{Role, Thread},
+    Settings, answer,
+    planner::{self, Call, Step},
+    request::Request,
+    thread::{Exchange, Thread, Used},
 };
 
-/// Steps of one request that are carried out.
-const MAX_STEPS: usize = 8;
-
-/// What each run says about who plans it.
-const NOTE: &str = "No language model is configured: an embedded planner matches the request against the tools at \
-                    hand, calls those that fit and reports what they returned.";
-
-/// Why a run stops before its end.
-enum Stop {
-    Cancelled,
-    Failed(Error),
-}
-
-impl From<RunError> for Stop {
-    fn from(error: RunError) -> Self {
-        match error {
-            RunError::Cancelled => Self::Cancelled,
-            other => Self::Failed(other.into()),
-        }
+pub(crate) fn run(ctx: &Context, request: Request) -> Result<Option<Message>, Error> {
+    let settings: Settings = ctx.settings()?;
+    if let Some(agent) = request.agent.as_ref().filter(|agent| **agent != settings.name) {
+        let fault = Error::new("AGENT_UNKNOWN", format!("there is no agent {agent:?}"));
+        return Err(fault.help(format!("leave `agent` out, or ask for {:?}", settings.name)));
     }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// What has come of a run so far.
-#[derive(Default)]
-struct Progress {
-    content: String,
-    tool_calls: u32,
-    tool_errors: u32,
-    /// What the step before returned, for one that says "that".
-    last_result: Option<String>,
-}
-
-/// Carries out a request; everything that the caller gets, it gets as events.
-pub(crate) fn run(ctx: &Context, request: &AgentRequest) -> Result<Option<Message>, Error> {
     let run = ctx.runs().start(request.thread_id.as_deref())?;
-    let mut progress = Progress::default();
-    let how = match carry_out(ctx, &run, request, &mut progress) {
+    let mut progress = Progress { ctx, run: &run, said: String::new(), tools_used: Vec::new(), last_used: None };
+    let ended = progress.work(&request, &settings);
+    let Progress { said, tools_used, .. } = progress;
+    let mut end = json!({ "message": said, "tools_used": tools_used });
+    let status = match ended {
         Ok(()) => Status::Success,
-        Err(Stop::Cancelled) => Status::Cancelled,
-        Err(Stop::Failed(error)) => return fail(run, &progress, error),
-    };
-    match run.finish(how, &summary(&progress)) {
-        // A run that was cancelled or timed out has been ended by the host, and that is that.
-        Ok(()) | Err(RunError::Ended | RunError::Cancelled) => Ok(None),
-        Err(other) => Err(other.into()),
-    }
-}
-
-/// The error stands in the terminal event; a second one as an `error` message would contradict "the one".
-fn fail(run: Run<'_>, progress: &Progress, error: Error) -> Result<Option<Message>, Error> {
-    let mut payload = summary(progress);
-    payload["error"] = json!({ "code": error.code, "message": error.message });
-    match run.finish(Status::Error, &payload) {
-        Ok(()) | Err(RunError::Ended | RunError::Cancelled) => Ok(None),
-        Err(_) => Err(error),
-    }
-}
-
-fn summary(progress: &Progress) -> Value {
-    json!({
-        "message_id": MESSAGE_ID,
-        "content": progress.content,
-        "tool_calls": progress.tool_calls,
-        "tool_errors": progress.tool_errors,
-    })
-}
-
-/// A run says one thing, in pieces: the id need only be unique within it.
-const MESSAGE_ID: &str = "msg_1";
-
-fn carry_out(ctx: &Context, run: &Run<'_>, request: &AgentRequest, progress: &mut Progress) -> Result<(), Stop> {
-    let mut thread = Thread::load(ctx, &run.thread_id)?;
-    let tools = allowed_tools(ctx, request)?;
-    run.emit(
-        "agent_started",
-        &json!({
-            "agent": request.agent,
-            "planner": "embedded",
-            "note": NOTE,
-            "tools": tools.len(),
-            "earlier_entries": thread.len(),
-        }),
-    )?;
-    let input = match thread.last_request() {
-        Some(earlier) if planner::asks_to_repeat(&request.input) => earlier.to_owned(),
-        _ => request.input.clone(),
-    };
-    thread.push(Role::User, &input);
-    let today = planner::days_around(ctx.clock().unix_ms());
-    for step in planner::steps(&input, MAX_STEPS) {
-        if run.is_cancelled() {
-            return Err(Stop::Cancelled);
+        Err(fault) if fault.code == "RUN_CANCELLED" => Status::Cancelled,
+        Err(Error { code, message, .. }) => {
+            end["error"] = json!({ "code": code, "message": message });
+            Status::Error
         }
-        let step = planner::with_last_result(&step, progress.last_result.as_deref());
-        take_step(ctx, run, &planner::choose(&step, &tools, &today), &tools, progress)?;
-    }
-    thread.push(Role::Agent, &progress.content);
-    // A full memory is no reason to withhold the answer.
-    if let Err(error) = thread.save(ctx, &run.thread_id) {
-        ctx.log(switchboard_sdk::Level::Warn, "the thread was not saved", json!({ "error": error.to_string() }));
-    }
-    Ok(())
-}
-
-fn allowed_tools(ctx: &Context, request: &AgentRequest) -> Result<Vec<HeardTool>, Stop> {
-    let mut tools = ctx.toolbox().list().map_err(Error::from)?;
-    if let Some(allowed) = &request.tools {
-        if let Some(missing) = allowed.iter().find(|name| !tools.iter().any(|tool| tool.name == **name)) {
-            let problem = format!("`tools` names {missing:?}, and there is no such tool for you");
-            return Err(Stop::Failed(Error::new("TOOL_UNKNOWN", problem)));
-        }
-        tools.retain(|tool| allowed.contains(&tool.name));
-    }
-    Ok(tools)
-}
-
-fn take_step(
-    ctx: &Context,
-    run: &Run<'_>,
-    choice: &Choice,
-    tools: &[HeardTool],
-    progress: &mut Progress,
-) -> Result<(), Stop> {
-    run.emit("agent_thinking", &json!({ "content": planner::explain(choice) }))?;
-    let text = match choice {
-        Choice::Call(plan) => call_tool(ctx, run, plan, progress)?,
-        Choice::Missing { .. } | Choice::Nothing => planner::apologise(choice, tools),
     };
-    let delta = if progress.content.is_empty() { text } else { format!("\n{text}") };
-    run.emit("partial_result", &json!({ "message_id": MESSAGE_ID, "delta": delta }))?;
-    progress.content.push_str(&delta);
-    Ok(())
-}
-
-fn call_tool(ctx: &Context, run: &Run<'_>, plan: &Plan, progress: &mut Progress) -> Result<String, Stop> {
-    progress.tool_calls += 1;
-    let id = format!("call_{}", progress.tool_calls);
-    let call = json!({ "tool_call_id": id, "name": plan.tool, "arguments": plan.arguments });
-    run.emit("tool_executing", &call)?;
-    let begun = ctx.clock().monotonic();
-    let outcome = ctx.toolbox().call(&plan.tool, &plan.arguments);
-    let result = outcome.unwrap_or_else(|error| ToolResult::failure(Error::from(error).message));
-    let duration_ms = (ctx.clock().monotonic() - begun).as_secs_f64() * 1000.0;
-    run.emit(
-        "tool_completed",
-        &json!({
-            "tool_call_id": id,
-            "name": plan.tool,
-            "result": result,
-            "is_error": result.is_error,
-            "duration_ms": duration_ms,
-        }),
-    )?;
-    let text = result.joined_text();
-    progress.tool_errors += u32::from(result.is_error);
-    progress.last_result = (!result.is_error).then(|| main_value(&result));
-    Ok(if result.is_error { format!("`{}` failed: {text}", plan.tool) } else { text })
-}
-
-/// What a later step means by "that": the value if there is one, else the text.
-fn main_value(result: &ToolResult) -> String {
-    match result.structured_content.as_ref().and_then(|content| content.get("value")) {
-        Some(Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
-        None => result.joined_text(),
+    match run.finish(status, &end) {
+        // The host ended it first: that is how it ended.
+        Err(RunError::Ended) | Ok(()) => Ok(None),
+        Err(fault) => Err(fault.into()),
     }
+}
+
+/// How far a run has come.
+struct Progress<'a> {
+    ctx: &'a Context,
+    run: &'a Run<'a>,
+    said: String,
+    /// Names, each once, in the order of their first use.
+    tools_used: Vec<String>,
+    last_used: Option<Used>,
+}
+
+impl Progress<'_> {
+    fn work(&mut self, request: &Request, settings: &Settings) -> Result<(), Error> {
+        self.run.emit("agent_started", &json!({ "agent": settings.name, "planner": "embedded" }))?;
+        let mut thread = Thread::load(self.ctx, &self.run.thread_id)?;
+        let tools = self.allowed_tools(request)?;
+        let steps = planner::plan(&request.text, &tools, &thread);
+        self.run.emit("agent_thinking", &json!({ "text": thought(&steps, tools.len()) }))?;
+        self.take(steps, &tools, &thread, settings.max_steps)?;
+        let exchange =
+            Exchange { asked: request.text.clone(), answered: self.said.clone(), used: self.last_used.clone() };
+        thread.remember(exchange);
+        thread.save(self.ctx, &self.run.thread_id)
+    }
+
+    fn allowed_tools(&self, request: &Request) -> Result<Vec<HeardTool>, Error> {
+        let mut tools = self.ctx.toolbox().list()?;
+        if let Some(allowed) = &request.tools {
+            tools.retain(|tool| allowed.contains(&tool.name));
+        }
+        Ok(tools)
+    }
+
+    fn take(&mut self, steps: Vec<Step>, tools: &[HeardTool], thread: &Thread, max_steps: usize) -> Result<(), Error> {
+        let mut calls = 0;
+        for step in steps {
+            if self.run.is_cancelled() {
+                return Err(RunError::Cancelled.into());
+            }
+            match step {
+                Step::Call(_) if calls == max_steps => return self.say(&answer::too_many_steps(max_steps)),
+                Step::Call(call) => {
+                    calls += 1;
+                    self.call(calls, &call)?;
+                }
+                // What it refers to was not known before the step ahead of it.
+                Step::Later(clause) if calls < max_steps => {
+                    calls += 1;
+                    match planner::follow_up(&clause, tools, self.last_used.as_ref()) {
+                        Some(call) => self.call(calls, &call)?,
+                        None => self.say(&answer::tools_there_are(&clause, tools))?,
+                    }
+                }
+                Step::Later(_) => return self.say(&answer::too_many_steps(max_steps)),
+                Step::Missing(missing) => self.say(&answer::missing(&missing))?,
+                Step::Recall => self.say(&answer::recalled(thread.last()))?,
+                Step::Unknown(clause) => self.say(&answer::tools_there_are(&clause, tools))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, number: usize, call: &Call) -> Result<(), Error> {
+        let id = format!("{}_call_{number}", self.run.id);
+        let about = json!({ "tool_call_id": id, "name": call.tool, "arguments": call.arguments });
+        self.run.emit("tool_executing", &about)?;
+        if !self.tools_used.contains(&call.tool) {
+            self.tools_used.push(call.tool.clone());
+        }
+        let began = self.ctx.clock().monotonic();
+        let result = self.ctx.toolbox().call(&call.tool, &call.arguments).map_err(Error::from);
+        let duration = self.ctx.clock().monotonic().saturating_sub(began);
+        if self.run.is_cancelled() {
+            return Err(RunError::Cancelled.into());
+        }
+        let mut event =
+            json!({ "tool_call_id": id, "name": call.tool, "duration_ms": duration.as_secs_f64() * 1000.0 });
+        let sentence = self.judge(call, result, &mut event);
+        self.run.emit("tool_completed", &event)?;
+        self.say(&sentence)
+    }
+
+    /// Adds the result or the error to the event, and returns what to say of it.
+    fn judge(&mut self, call: &Call, result: Result<ToolResult, Error>, event: &mut Value) -> String {
+        let failure = match result {
+            Ok(result) if !result.is_error => {
+                let text = result.joined_text();
+                self.last_used = Some(used(call, &text, result.structured_content.as_ref()));
+                event["is_error"] = false.into();
+                event["result"] = json!({ "text": text });
+                if let Some(content) = result.structured_content {
+                    event["result"]["structuredContent"] = content;
+                }
+                return answer::succeeded(call, &text);
+            }
+            Ok(result) => Error::new("TOOL_FAILED", result.joined_text()),
+            Err(error) => error,
+        };
+        event["is_error"] = true.into();
+        event["error"] = json!({ "code": failure.code, "message": failure.message });
+        answer::failed(call, &failure.message)
+    }
+
+    /// Adds a paragraph to the answer.
+    fn say(&mut self, paragraph: &str) -> Result<(), Error> {
+        let before = if self.said.is_empty() { "" } else { "\n" };
+        let message_id = format!("{}_answer", self.run.id);
+        for delta in answer::pieces(&format!("{before}{paragraph}")) {
+            self.run.emit("partial_result", &json!({ "message_id": message_id, "delta": delta }))?;
+            self.said.push_str(delta);
+        }
+        Ok(())
+    }
+}
+
+fn thought(steps: &[Step], tools: usize) -> String {
+    let names: Vec<String> = steps.iter().filter_map(Step::describe).collect();
+    let plan = if names.is_empty() { "I call none of them".to_owned() } else { names.join(", then ") };
+    format!(
+        "The embedded planner, which needs no network and no model, compared the request with {tools} tools: {plan}."
+    )
+}
+
+fn used(call: &Call, text: &str, content: Option<&Value>) -> Used {
+    let member = content.and_then(|content| ["result", "value"].iter().find_map(|name| content.get(*name)));
+    let number = match member {
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => Some(text.trim().to_owned()).filter(|text| text.parse::<f64>().is_ok_and(f64::is_finite)),
+    };
+    Used { tool: call.tool.clone(), arguments: call.arguments.clone(), number }
 }

@@ -1,8 +1,8 @@
-//! The plugin as a client sees it, with the tools that ship.
+//! The plugin as a client sees it.
 
 use serde_json::{Value, json};
 use switchboard_sdk::{
-    Tool, ToolError, ToolResult,
+    ToolError, ToolResult,
     testing::{Outcome, TestHost},
 };
 use tools::Tools;
@@ -14,159 +14,130 @@ fn host() -> TestHost {
 }
 
 fn say(host: &mut TestHost, content: &str) -> Outcome {
-    host.handle::<Agent>("user_message", json!({ "content": content, "thread_id": "t" }))
-}
-
-fn last(outcome: &Outcome) -> &Value {
-    &outcome.events.last().unwrap().payload
-}
-
-#[track_caller]
-fn check(request: &str, tool: &str, reported: &str) {
-    let outcome = say(&mut host(), request);
-    let called: Vec<&Value> =
-        outcome.events.iter().filter(|e| e.kind == "tool_executing").map(|e| &e.payload["name"]).collect();
-    assert_eq!(called, [tool], "{request}: {:#?}", outcome.events);
-    let content = last(&outcome)["content"].as_str().unwrap();
-    assert!(content.contains(reported), "{request}: {content}");
-}
-
-#[test]
-fn the_events_of_a_run_come_in_order_and_are_numbered() {
-    let outcome = say(&mut host(), "What is 2 * (3 + 4)?");
+    let outcome = host.handle::<Agent>("user_message", json!({ "content": content, "thread_id": "t" }));
     assert_eq!(outcome.result, Ok(None));
-    let expected =
-        ["agent_started", "agent_thinking", "tool_executing", "tool_completed", "partial_result", "agent_completed"];
-    assert_eq!(outcome.event_types(), expected);
-    for (index, event) in outcome.events.iter().enumerate() {
-        assert_eq!(event.payload["seq"], index + 1);
-        assert_eq!((&event.payload["run_id"], &event.payload["thread_id"]), (&json!("run_1"), &json!("t")));
-    }
-    assert_eq!(outcome.events[0].payload["planner"], "embedded");
-    assert_eq!(outcome.events[2].payload["arguments"], json!({ "expression": "2 * (3 + 4)" }));
-    assert_eq!(outcome.events[3].payload["result"]["structuredContent"]["value"], 14.0);
-    assert_eq!(outcome.events[2].payload["tool_call_id"], outcome.events[3].payload["tool_call_id"]);
-    assert_eq!(last(&outcome)["status"], "success");
-    assert_eq!(outcome.events[4].payload["delta"], last(&outcome)["content"]);
+    outcome
+}
+
+fn end(outcome: &Outcome) -> &Value {
+    let event = outcome.events.last().unwrap();
+    assert_eq!(event.kind, "agent_completed");
+    &event.payload
+}
+
+fn message(outcome: &Outcome) -> &str {
+    end(outcome)["message"].as_str().unwrap()
+}
+
+fn payload<'a>(outcome: &'a Outcome, kind: &str) -> &'a Value {
+    &outcome.events.iter().find(|event| event.kind == kind).unwrap().payload
 }
 
 #[test]
-fn requests_find_the_tool_that_fits() {
-    check("What is 2 * (3 + 4)?", "calculate", "= 14");
-    check("how much is 15% of 80", "calculate", "= 12");
-    check("convert 5 km to miles", "convert_units", "3.10685596118667 mi");
-    check("What is 20 celsius in fahrenheit?", "convert_units", "68 °F");
-    check("how many words are in \"to be or not to be\"", "text_statistics", "6 words");
-    check("count the words of this text: one two three", "text_statistics", "3 words");
-    check("what time is it now?", "current_time", "2026-01-01T00:00:00Z");
-    check("which weekday is 2026-11-21?", "date_info", "Saturday");
-    check("how many days lie between 2026-01-01 and 2026-03-01", "date_difference", "59 days");
-    check("add 2 weeks to 2026-02-28", "date_add", "2026-03-14");
-    check("subtract 3 days from today", "date_add", "2025-12-29");
-    check(r#"find $.a[1] in {"a": ["x", "y"]}"#, "json_query", "\"y\"");
-}
-
-#[test]
-fn a_request_of_several_steps_is_carried_out_one_by_one() {
-    let outcome = say(&mut host(), "calculate 2 + 3, then convert that km to m");
-    assert_eq!(last(&outcome)["content"], "2 + 3 = 5\n5 km = 5000 m");
-    assert_eq!(last(&outcome)["tool_calls"], 2);
-}
-
-#[test]
-fn what_no_tool_can_do_is_said_gracefully() {
-    let outcome = say(&mut host(), "write a poem about the sea");
-    assert_eq!(outcome.event_types(), ["agent_started", "agent_thinking", "partial_result", "agent_completed"]);
-    assert_eq!(last(&outcome)["status"], "success");
-    assert!(last(&outcome)["content"].as_str().unwrap().contains("`calculate`"), "{}", last(&outcome));
-
-    let outcome = say(&mut host(), "please use calculate");
-    assert!(last(&outcome)["content"].as_str().unwrap().contains("`expression`"), "{}", last(&outcome));
-
-    let outcome = say(&mut TestHost::new(), "1 + 1");
-    assert!(last(&outcome)["content"].as_str().unwrap().contains("none"), "{}", last(&outcome));
-}
-
-#[test]
-fn a_tool_that_fails_is_reported_and_the_run_goes_on() {
-    let broken = Tool::with_schema("launch_rocket", "Launches a rocket.", json!({ "type": "object" }));
-    let mut host = host().described_tool(broken, |_| Err(ToolError::Timeout));
-    let outcome = say(&mut host, "launch the rocket; 1 + 1");
-    assert_eq!(outcome.events[3].payload["is_error"], true);
-    let content = last(&outcome)["content"].as_str().unwrap();
-    assert_eq!(content, "`launch_rocket` failed: the tool did not finish in time\n1 + 1 = 2");
-    assert_eq!((&last(&outcome)["tool_errors"], &last(&outcome)["status"]), (&json!(1), &json!("success")));
-}
-
-#[test]
-fn a_request_may_name_its_agent_and_limit_its_tools() {
-    let request = json!({ "agent": "clerk", "input": "1 + 1", "tools": ["convert_units"] });
-    let outcome = host().handle::<Agent>("agent_request", request);
-    assert_eq!(outcome.events[0].payload["agent"], "clerk");
-    assert!(!outcome.event_types().contains(&"tool_executing"));
-
-    let outcome = host().handle::<Agent>("agent_request", json!({ "input": "1 + 1", "tools": ["nothing"] }));
-    assert_eq!(outcome.event_types(), ["agent_completed"]);
+fn a_run_tells_what_it_does_in_order() {
+    let outcome = say(&mut host(), "calculate (17 + 4) * 2");
+    let kinds = outcome.event_types();
+    assert_eq!(kinds[..4], ["agent_started", "agent_thinking", "tool_executing", "tool_completed"]);
+    assert!(kinds[4..kinds.len() - 1].iter().all(|kind| *kind == "partial_result"));
+    assert_eq!(payload(&outcome, "agent_started")["planner"], "embedded");
+    let (executing, completed) = (payload(&outcome, "tool_executing"), payload(&outcome, "tool_completed"));
+    assert_eq!(executing["tool_call_id"], completed["tool_call_id"]);
     assert_eq!(
-        (&last(&outcome)["status"], &last(&outcome)["error"]["code"]),
-        (&json!("error"), &json!("TOOL_UNKNOWN"))
+        (&executing["name"], &executing["arguments"]["expression"]),
+        (&json!("calculator"), &json!("(17 + 4) * 2"))
     );
+    assert_eq!(
+        (&completed["is_error"], &completed["result"]["structuredContent"]["result"]),
+        (&json!(false), &json!(42))
+    );
+    assert!(completed["duration_ms"].as_f64().is_some());
+    let deltas: String = outcome.events.iter().filter_map(|event| event.payload["delta"].as_str()).collect();
+    assert_eq!(deltas, message(&outcome));
+    assert!(deltas.contains("42"), "{deltas}");
+    assert_eq!((&end(&outcome)["status"], &end(&outcome)["tools_used"]), (&json!("success"), &json!(["calculator"])));
 }
 
 #[test]
-fn a_cancelled_run_stops_wherever_it_is_and_ends_once() {
-    for events in 0..7 {
-        let outcome = say(&mut host().cancel_run_after(events), "1 + 1; 2 + 2");
-        assert_eq!(outcome.result, Ok(None));
-        assert_eq!(last(&outcome)["status"], "cancelled");
-        assert_eq!(outcome.events.len(), events + 1);
-        assert_eq!(outcome.event_types().iter().filter(|kind| **kind == "agent_completed").count(), 1);
-    }
+fn a_failure_is_reported_as_one() {
+    let outcome = say(&mut host(), "calculate 1 / 0");
+    assert_eq!(payload(&outcome, "tool_completed")["error"]["code"], "TOOL_FAILED");
+    assert!(message(&outcome).contains("failed"), "{}", message(&outcome));
+    assert_eq!(end(&outcome)["status"], "success");
+
+    let mut host = TestHost::new().tool("slow_thing", |_| Err(ToolError::Timeout));
+    let outcome = say(&mut host, "slow_thing");
+    assert_eq!(payload(&outcome, "tool_completed")["error"]["code"], "TOOL_TIMEOUT");
 }
 
 #[test]
-fn a_run_is_cancelled_by_its_id() {
-    let mut host = TestHost::new().foreign_run("run_7");
-    let outcome = host.handle::<Agent>("agent_cancel", json!({ "run_id": "run_7" }));
-    assert_eq!((outcome.answer_type(), outcome.answer()), ("agent_cancelling", json!({ "run_id": "run_7" })));
-    let outcome = host.handle::<Agent>("agent_cancel", json!({ "run_id": "run_7" }));
-    assert_eq!(outcome.refusal().code, "RUN_UNKNOWN");
+fn without_a_fitting_tool_it_says_which_there_are() {
+    let outcome = say(&mut host(), "xyzzy plugh");
+    assert!(message(&outcome).contains("`convert_units`"), "{}", message(&outcome));
+    assert_eq!(end(&outcome)["tools_used"], json!([]));
+    let outcome = say(&mut TestHost::new(), "xyzzy");
+    assert!(message(&outcome).contains("no tools"), "{}", message(&outcome));
 }
 
 #[test]
-fn a_thread_remembers_and_belongs_to_its_user() {
+fn a_thread_is_remembered_and_is_the_users_own() {
     let mut host = host().user("alice");
-    say(&mut host, "1 + 1");
-    assert_eq!(last(&say(&mut host, "again"))["content"], "1 + 1 = 2");
-
+    say(&mut host, "calculate 2 + 3");
+    assert!(message(&say(&mut host, "and times 3?")).ends_with("15"));
+    assert!(message(&say(&mut host, "what did I ask before?")).contains("and times 3?"));
+    assert!(message(&say(&mut host, "multiply it by 2")).ends_with("30"));
+    say(&mut host, "convert it to miles");
+    say(&mut host, "convert 5 km to m");
+    let again = say(&mut host, "what about 7?");
+    assert_eq!(payload(&again, "tool_executing")["arguments"], json!({ "value": 7, "from": "km", "to": "m" }));
+    let elsewhere =
+        host.handle::<Agent>("user_message", json!({ "content": "what did I ask before?", "thread_id": "u" }));
+    assert!(message(&elsewhere).contains("first message"));
     let mut host = host.user("bob");
-    let outcome = say(&mut host, "again");
-    assert_eq!(outcome.events[0].payload["earlier_entries"], 0);
-    assert_eq!(last(&outcome)["tool_calls"], 0);
+    assert!(message(&say(&mut host, "what did I ask before?")).contains("first message"));
 }
 
 #[test]
-fn tools_of_strangers_are_used_by_what_they_say_of_themselves() {
-    let schema = json!({
-        "type": "object",
-        "properties": { "city": { "type": "string" }, "when": { "type": "string", "format": "date" } },
-        "required": ["city"],
-    });
-    let weather = Tool::with_schema("get_weather", "The weather forecast for a city.", schema);
-    let mut host = host().described_tool(weather, |arguments| Ok(ToolResult::text(arguments.to_string())));
-    let outcome = say(&mut host, "What will the weather be in \"Oslo\" tomorrow?");
-    assert_eq!(last(&outcome)["content"], r#"{"city":"Oslo","when":"2026-01-02"}"#);
+fn steps_build_on_one_another_up_to_the_limit() {
+    let outcome = say(&mut host(), "calculate 2 + 2 then times 3 then minus 1");
+    assert!(message(&outcome).ends_with("11"), "{}", message(&outcome));
+    let outcome = say(&mut host().settings(json!({ "max_steps": 1 })), "calculate 2 + 2\ncalculate 3 + 3");
+    assert!(message(&outcome).contains("at most 1 tools"), "{}", message(&outcome));
+    assert_eq!(outcome.event_types().iter().filter(|kind| **kind == "tool_executing").count(), 1);
 }
 
 #[test]
-fn payloads_that_do_not_fit_never_reach_the_planner() {
-    for (kind, payload) in [
-        ("user_message", json!({})),
-        ("user_message", json!({ "content": "" })),
-        ("user_message", json!({ "content": "x", "thread_id": "t".repeat(129) })),
-        ("agent_request", json!({ "content": "x" })),
-        ("agent_cancel", json!({ "run_id": 1 })),
-    ] {
-        assert_eq!(host().handle::<Agent>(kind, payload).refusal().code, "PAYLOAD_INVALID");
+fn a_request_can_restrict_the_tools_and_name_the_agent() {
+    let mut host = host();
+    let mut ask = |payload: Value| host.handle::<Agent>("agent_request", payload);
+    let outcome = ask(json!({ "input": { "text": "calculate 1 + 1" }, "tools": ["convert_units"] }));
+    assert!(message(&outcome).contains("`convert_units`") && !message(&outcome).contains("`calculator`"));
+    let outcome = ask(json!({ "input": { "expression": "1 + 1" }, "agent": "switchboard" }));
+    assert_eq!(end(&outcome)["tools_used"], json!(["calculator"]));
+    assert_eq!(ask(json!({ "input": "hi", "agent": "nobody" })).refusal().code, "AGENT_UNKNOWN");
+    assert_eq!(ask(json!({ "input": 7 })).refusal().code, "PAYLOAD_INVALID");
+}
+
+#[test]
+fn a_cancelled_run_ends_as_cancelled_wherever_it_is() {
+    for events in 1..6 {
+        let outcome = say(&mut host().cancel_run_after(events), "calculate 1 + 1");
+        assert_eq!(end(&outcome)["status"], "cancelled", "after {events}");
+        assert_eq!(outcome.events.len(), events + 1);
     }
+}
+
+#[test]
+fn only_a_run_of_the_caller_can_be_cancelled() {
+    let mut host = TestHost::new().foreign_run("run_9");
+    let outcome = host.handle::<Agent>("agent_cancel", json!({ "run_id": "run_9" }));
+    assert_eq!((outcome.answer_type(), outcome.answer()), ("agent_cancel_accepted", json!({ "run_id": "run_9" })));
+    let unknown = host.handle::<Agent>("agent_cancel", json!({ "run_id": "run_8" }));
+    assert_eq!(unknown.refusal().code, "RUN_UNKNOWN");
+}
+
+#[test]
+fn a_tool_without_a_text_is_no_trouble() {
+    let nothing = |_| Ok(ToolResult { content: vec![], structured_content: None, is_error: false });
+    let outcome = say(&mut TestHost::new().tool("do_nothing", nothing), "do_nothing");
+    assert!(message(&outcome).contains("without a text"));
 }

@@ -1,67 +1,76 @@
-//! What was said in a thread so far, in the user's own state, bounded in number and size.
+//! What was said before in a thread. It lies in the state of scope `user`, so no other user's call can name it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use switchboard_sdk::{Context, Error, Scope};
 
-/// Entries that are kept; the oldest go first.
-const MAX_ENTRIES: usize = 40;
-/// Characters of one entry that are kept: together with the number, at most some 320 KiB of UTF-8.
-const MAX_ENTRY_CHARACTERS: usize = 2000;
+/// Twenty messages: enough to refer back to, little enough to read at every request.
+const MAX_EXCHANGES: usize = 10;
 
-/// A thread's history.
+/// The same bound in bytes of JSON.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// The longest text of one message that is kept.
+const MAX_TEXT_BYTES: usize = 2 * 1024;
+
+/// A thread's newest exchanges, oldest first.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Thread {
-    entries: Vec<Entry>,
+    exchanges: Vec<Exchange>,
 }
 
-/// Something that was said.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    role: Role,
-    content: String,
+/// A request and its answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Exchange {
+    pub asked: String,
+    pub answered: String,
+    /// The last tool that succeeded, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Used>,
 }
 
-/// Who said it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Role {
-    User,
-    Agent,
+/// A tool's call and what it came to, for requests that refer to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Used {
+    pub tool: String,
+    pub arguments: Map<String, Value>,
+    /// The result, if it is a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
 }
 
 impl Thread {
-    /// The history of one of the caller's threads; empty for a new one.
-    ///
-    /// # Errors
-    ///
-    /// What the host says.
+    /// An entry that cannot be read is one of another version: the thread begins anew.
     pub(crate) fn load(ctx: &Context, id: &str) -> Result<Self, Error> {
-        Ok(ctx.state(Scope::User).get(&key(id))?.unwrap_or_default())
+        match ctx.state(Scope::User).get(&key(id)) {
+            Ok(thread) => Ok(thread.unwrap_or_default()),
+            Err(error) if error.code == "STATE_MALFORMED" => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
     }
 
-    /// # Errors
-    ///
-    /// What the host says: the quota is used up, most likely.
     pub(crate) fn save(&self, ctx: &Context, id: &str) -> Result<(), Error> {
         ctx.state(Scope::User).set(&key(id), self)
     }
 
-    /// Adds something at the end.
-    pub(crate) fn push(&mut self, role: Role, content: &str) {
-        let content = content.chars().take(MAX_ENTRY_CHARACTERS).collect();
-        self.entries.push(Entry { role, content });
-        let surplus = self.entries.len().saturating_sub(MAX_ENTRIES);
-        self.entries.drain(..surplus);
+    pub(crate) fn last(&self) -> Option<&Exchange> {
+        self.exchanges.last()
     }
 
-    /// What the user said last.
-    pub(crate) fn last_request(&self) -> Option<&str> {
-        self.entries.iter().rev().find(|entry| entry.role == Role::User).map(|entry| entry.content.as_str())
+    /// The last call of a tool, however long ago.
+    pub(crate) fn last_used(&self) -> Option<&Used> {
+        self.exchanges.iter().rev().find_map(|exchange| exchange.used.as_ref())
     }
 
-    /// How much was said.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    /// Adds an exchange, and forgets the oldest ones beyond the bounds.
+    pub(crate) fn remember(&mut self, mut exchange: Exchange) {
+        exchange.asked = clipped(&exchange.asked, MAX_TEXT_BYTES);
+        exchange.answered = clipped(&exchange.answered, MAX_TEXT_BYTES);
+        exchange.used = exchange.used.filter(|used| size_of(used) <= MAX_TEXT_BYTES);
+        self.exchanges.push(exchange);
+        while self.exchanges.len() > MAX_EXCHANGES || size_of(self) > MAX_BYTES {
+            self.exchanges.remove(0);
+        }
     }
 }
 
@@ -69,25 +78,40 @@ fn key(id: &str) -> String {
     format!("thread {id}")
 }
 
+fn size_of(value: &impl Serialize) -> usize {
+    serde_json::to_vec(value).map_or(usize::MAX, |text| text.len())
+}
+
+/// The beginning of a text, with a mark if that is not all of it.
+pub(crate) fn clipped(text: &str, max_bytes: usize) -> String {
+    if text.len() <= max_bytes {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(max_bytes)])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_thread_forgets_its_beginning() {
-        let mut thread = Thread::default();
-        for number in 0..100 {
-            thread.push(Role::User, &number.to_string());
-        }
-        assert_eq!((thread.len(), thread.entries[0].content.as_str()), (MAX_ENTRIES, "60"));
-        assert_eq!(thread.last_request(), Some("99"));
+    fn exchange(asked: String) -> Exchange {
+        Exchange { asked, answered: "done".to_owned(), used: None }
     }
 
     #[test]
-    fn a_long_entry_is_cut_between_characters() {
+    fn only_the_newest_exchanges_are_kept() {
         let mut thread = Thread::default();
-        thread.push(Role::Agent, &"ä".repeat(5000));
-        assert_eq!(thread.entries[0].content.chars().count(), MAX_ENTRY_CHARACTERS);
-        assert_eq!(thread.last_request(), None);
+        (0..25).for_each(|n| thread.remember(exchange(n.to_string())));
+        assert_eq!(thread.exchanges.len(), MAX_EXCHANGES);
+        assert_eq!(thread.exchanges[0].asked, "15");
+    }
+
+    #[test]
+    fn long_messages_are_clipped_and_the_whole_is_bounded() {
+        let mut thread = Thread::default();
+        // Each of these characters takes six bytes as JSON.
+        (0..10).for_each(|_| thread.remember(exchange("\u{1}".repeat(50_000))));
+        assert!(size_of(&thread) <= MAX_BYTES, "{}", size_of(&thread));
+        assert!(thread.last().is_some_and(|last| last.asked.ends_with('…')));
     }
 }
