@@ -193,3 +193,30 @@ async fn pings_of_the_websocket_protocol_are_answered() {
     });
     assert_eq!(&pong[..], b"hello");
 }
+
+#[tokio::test]
+async fn a_client_that_reads_is_never_taken_for_a_slow_one() {
+    let server = Server::start().await;
+    let mut client = Client::connect(&server, "alice").await;
+    // More than `max_outbound_bytes` in all, asked for at once, and answered as fast as it is asked.
+    let data = "x".repeat(200_000);
+    for _ in 0..5 {
+        let mut ids = Vec::new();
+        for _ in 0..10 {
+            ids.push(client.send("ping", json!({ "data": data })).await);
+        }
+        for id in ids {
+            assert_eq!(client.answer_to(&id).await["type"], "pong");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_no_outbox_can_hold_is_an_error_and_not_a_close() {
+    let server = Server::builder().system().config("[limits]\nmax_outbound_bytes = \"4KiB\"").start().await;
+    let mut client = Client::connect(&server, "alice").await;
+    let answer = client.request("ping", json!({ "data": "x".repeat(5_000) })).await;
+    assert_eq!(answer["payload"]["code"], "PLUGIN_ANSWER_INVALID", "{answer}");
+    assert!(answer["payload"]["error"].as_str().expect("a text").contains("max_outbound_bytes"), "{answer}");
+    assert_eq!(client.request("ping", json!({})).await["type"], "pong");
+}

@@ -220,3 +220,15 @@ async fn a_client_that_sends_nothing_but_faults_is_closed_in_the_end() {
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), flood).await;
     assert_eq!(within_patience!("the close", client.closed()), Some(4008));
 }
+
+#[tokio::test]
+async fn who_sends_what_the_operator_switched_off_is_not_closed_for_it() {
+    let config = "[plugins.jsonrpc]\nenabled = false";
+    let server = Server::builder().shipped(&["system", "jsonrpc"]).config(config).start().await;
+    let mut client = Client::connect(&server, "alice").await;
+    for _ in 0..120 {
+        let answer = client.request("jsonrpc", json!({})).await;
+        assert_eq!(answer["payload"]["code"], "PLUGIN_DISABLED", "{answer}");
+    }
+    assert_eq!(client.request("ping", json!({})).await["type"], "pong");
+}
