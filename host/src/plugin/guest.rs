@@ -203,6 +203,10 @@ impl Bounds {
         if limiter.denied {
             return CallFailure::OutOfMemory { limit_bytes: self.memory_bytes, backtrace };
         }
+        if limiter.tables_denied {
+            let detail = "its tables would have grown beyond it".into();
+            return CallFailure::LimitExceeded { limit: "max_table_elements", detail };
+        }
         match (stage, fault.downcast_ref::<Trap>()) {
             (_, Some(trap)) => CallFailure::Crashed { trap: in_words(*trap), backtrace },
             // It has broken the rules by which values cross, with text that is not UTF-8 for example.
@@ -274,6 +278,15 @@ mod tests {
         assert_eq!(run(wasmtime::Error::msg("invalid utf-8"), false), "crashed");
         assert_eq!(failure(Stage::Instantiating, wasmtime::Error::msg("x"), false).outcome(), "host_failure");
         assert_eq!(failure(Stage::Instantiating, wasmtime::Error::msg("x"), true).outcome(), "out_of_memory");
+    }
+
+    #[test]
+    fn a_table_that_may_not_grow_is_not_taken_for_memory() {
+        let bounds = Bounds { memory_bytes: 1, hostcall_bytes: 2, cpu_time: Duration::MAX, wall_clock: Duration::MAX };
+        let mut limiter = Limiter::new(0, 0);
+        limiter.tables_denied = true;
+        let failure = bounds.failure(Stage::Instantiating, &wasmtime::Error::msg("x"), &limiter);
+        assert!(failure.to_string().contains("max_table_elements"), "{failure}");
     }
 
     #[test]

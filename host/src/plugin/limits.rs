@@ -34,13 +34,22 @@ pub(crate) struct Limiter {
     max_table_elements: usize,
     memory_bytes: usize,
     table_elements: usize,
-    /// Whether growth was ever refused.
+    /// Whether growth of memory was ever refused.
     pub denied: bool,
+    /// Of tables.
+    pub tables_denied: bool,
 }
 
 impl Limiter {
     pub fn new(max_memory_bytes: usize, max_table_elements: usize) -> Self {
-        Self { max_memory_bytes, max_table_elements, memory_bytes: 0, table_elements: 0, denied: false }
+        Self {
+            max_memory_bytes,
+            max_table_elements,
+            memory_bytes: 0,
+            table_elements: 0,
+            denied: false,
+            tables_denied: false,
+        }
     }
 }
 
@@ -50,7 +59,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(grow(&mut self.table_elements, self.max_table_elements, current, desired, &mut self.denied))
+        Ok(grow(&mut self.table_elements, self.max_table_elements, current, desired, &mut self.tables_denied))
     }
 }
 
@@ -206,7 +215,9 @@ mod tests {
         assert!(!limiter.memory_growing(60, 61, None).unwrap());
         assert!(limiter.denied);
         assert!(limiter.table_growing(0, 10, None).unwrap());
+        assert!(!limiter.tables_denied);
         assert!(!limiter.table_growing(10, 11, None).unwrap());
+        assert!(limiter.tables_denied);
     }
 
     #[test]

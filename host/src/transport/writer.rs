@@ -100,20 +100,29 @@ impl Writer<'_> {
         sink: &mut SplitSink<Socket, Message>,
         batch: &mut VecDeque<crate::session::Frame>,
     ) -> Result<(), Written> {
+        // Here, too: a stream that never lets the outbox run empty must not starve the ping, or a client
+        // that only listens would be taken for lost.
+        self.ping(sink).await?;
         for frame in batch.drain(..) {
             let Some(bytes) = self.codec.outbound(frame.bytes) else { continue };
             self.metrics.frames_sent.inc();
             self.metrics.bytes_sent.inc_by(bytes.len() as u64);
             within(sink.feed(text(bytes))).await?;
         }
+        self.traffic.note_sent();
+        Ok(())
+    }
+
+    async fn ping(&self, sink: &mut SplitSink<Socket, Message>) -> Result<(), Written> {
+        if self.traffic.ping.swap(false, Ordering::Relaxed) {
+            within(sink.feed(Message::Ping(Bytes::new()))).await?;
+        }
         Ok(())
     }
 
     /// Nothing waits: now is the time to flush, and to sleep.
     async fn idle(&self, sink: &mut SplitSink<Socket, Message>) -> Result<(), Written> {
-        if self.traffic.ping.swap(false, Ordering::Relaxed) {
-            within(sink.feed(Message::Ping(Bytes::new()))).await?;
-        }
+        self.ping(sink).await?;
         within(sink.flush()).await?;
         self.traffic.note_sent();
         self.session.outbox.wait().await;
