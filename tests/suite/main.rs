@@ -11,6 +11,7 @@ mod admission;
 mod agent_plugin;
 mod command_line;
 mod connection;
+mod contract;
 mod envelope;
 mod hot_reload;
 mod isolation;
