@@ -33,9 +33,9 @@ pub(super) fn fill(tool: &HeardTool, clause: &str, rest: &str) -> Filled {
     let mut filling = Filling { clause, rest, fragments, arguments: Map::new(), score: 0.0 };
     filling.take_members(tool);
     let properties = properties(tool);
-    for (name, schema, required) in &properties {
+    for (name, wants, required) in &properties {
         if !filling.arguments.contains_key(*name)
-            && let Some(value) = filling.value(name, schema, *required, &properties)
+            && let Some(value) = filling.value(name, wants, *required, &properties)
         {
             filling.arguments.insert((*name).to_owned(), value);
         }
@@ -44,17 +44,29 @@ pub(super) fn fill(tool: &HeardTool, clause: &str, rest: &str) -> Filled {
     filling.finish(&properties)
 }
 
-type Property<'a> = (&'a str, &'a Value, bool);
+/// A property's name, what it wants, and whether it is required.
+type Property<'a> = (&'a str, Wants, bool);
 
 /// The required ones first, in the order in which they are required.
 fn properties(tool: &HeardTool) -> Vec<Property<'_>> {
     let Some(all) = tool.input_schema["properties"].as_object() else { return Vec::new() };
     let required: Vec<&str> =
         tool.input_schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let first =
-        required.iter().filter_map(|name| all.get_key_value(*name)).map(|(name, schema)| (name.as_str(), schema, true));
-    let others = all.iter().filter(|(name, _)| !required.contains(&name.as_str()));
-    first.chain(others.map(|(name, schema)| (name.as_str(), schema, false))).collect()
+    let first = required.iter().filter_map(|name| all.get_key_value(*name)).map(|property| (property, true));
+    let others = all.iter().filter(|(name, _)| !required.contains(&name.as_str())).map(|property| (property, false));
+    let mut properties: Vec<Property<'_>> =
+        first.chain(others).map(|((name, schema), required)| (name.as_str(), wants(name, schema), required)).collect();
+    ends_want_what_beginnings_want(&mut properties);
+    properties
+}
+
+/// `to` is often described as "the same as `from`", which says nothing by itself.
+fn ends_want_what_beginnings_want(properties: &mut [Property<'_>]) {
+    let beginning = properties.iter().find(|(name, ..)| matches!(*name, "from" | "start" | "since" | "begin")).cloned();
+    let ends = properties.iter_mut().filter(|(name, ..)| matches!(*name, "to" | "end" | "until"));
+    for (_, wants, _) in ends.filter(|(_, wants, _)| *wants == Wants::Text) {
+        *wants = beginning.as_ref().map_or(Wants::Text, |(_, wants, _)| wants.clone());
+    }
 }
 
 struct Filling<'a> {
@@ -80,14 +92,14 @@ impl Filling<'_> {
         }
     }
 
-    fn value(&mut self, name: &str, schema: &Value, required: bool, all: &[Property<'_>]) -> Option<Value> {
+    fn value(&mut self, name: &str, wants: &Wants, required: bool, all: &[Property<'_>]) -> Option<Value> {
         let is = |kind: Kind| move |fragment: &Fragment| fragment.kind == kind;
-        match wants(name, schema) {
+        match wants {
             Wants::Integer => self.integer(),
             Wants::Number => number(&self.take(is(Kind::Number), TELLING / 4.0)?.text),
             Wants::Boolean => self.boolean(name),
             Wants::Json => self.json(),
-            Wants::Word(choice) => self.word(&choice),
+            Wants::Word(choice) => self.word(choice),
             Wants::Expression => self.expression(),
             Wants::Date { .. } => self.date(name, all),
             Wants::Zone => Some(self.take(is(Kind::Zone), TELLING)?.text.into()),
@@ -156,9 +168,7 @@ impl Filling<'_> {
         let dates = self.fragments.iter().filter(|(fragment, used)| fragment.kind == Kind::Date && !used).count();
         let still_wanted: Vec<&str> = all
             .iter()
-            .filter(|(name, schema, _)| {
-                matches!(wants(name, schema), Wants::Date { .. }) && !self.arguments.contains_key(*name)
-            })
+            .filter(|(name, wants, _)| matches!(wants, Wants::Date { .. }) && !self.arguments.contains_key(*name))
             .map(|(name, ..)| *name)
             .collect();
         let back = ["since", "old", "ago", "from"].iter().any(|word| words::contains(self.clause, word));
@@ -171,9 +181,9 @@ impl Filling<'_> {
 
     /// Dates that nobody named are today, where a tool understands that and something else was said.
     fn assume_today(&mut self, all: &[Property<'_>]) {
-        for (name, schema, required) in all {
+        for (name, wants, required) in all {
             let open = *required && !self.arguments.contains_key(*name);
-            if open && !self.arguments.is_empty() && wants(name, schema) == (Wants::Date { today: true }) {
+            if open && !self.arguments.is_empty() && *wants == (Wants::Date { today: true }) {
                 self.arguments.insert((*name).to_owned(), "today".into());
             }
         }
@@ -191,7 +201,7 @@ impl Filling<'_> {
         let is_target =
             ["to", "target", "into"].iter().any(|part| name.to_lowercase().split('_').any(|word| word == *part));
         let unit = if is_target { target.or_else(|| self.asked_unit()) } else { Some(source) };
-        let unit = unit?.trim().trim_end_matches(['?', '!', '.', ',']).trim_end();
+        let unit = unit?.split(['?', '!', ',']).next()?.trim().trim_end_matches('.');
         if unit.is_empty() || unit.split_whitespace().count() > 3 {
             return None;
         }

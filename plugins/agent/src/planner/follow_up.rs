@@ -44,7 +44,7 @@ pub(crate) fn follow_up(clause: &str, tools: &[HeardTool], last: Option<&Used>) 
         Some(((sign, length), number)) => Some(format!("({number}) {sign} {}", &stripped(clause)[length..])),
         None => number.and_then(|number| with_number(clause, number)).filter(|text| changes_the_sense(text)),
     };
-    let best = spelled.and_then(|text| matching::best(&spoken_commands(&text), tools));
+    let best = spelled.and_then(|text| matching::best(&text, tools));
     match best {
         Some(Step::Call(call)) => Some(call),
         _ => again(clause, tools, last),
@@ -112,6 +112,10 @@ pub(super) fn spoken_commands(text: &str) -> String {
         let Some(at) = words::find(after, connector) else { continue };
         let (first, second) = (after[..at].trim(), after[at + connector.len()..].trim());
         let second = second.trim_end_matches(['?', '!', '.']);
+        let is_operand = |text: &str| expression::read(text).is_some_and(|found| found.length == text.len());
+        if !is_operand(first) || !is_operand(second) {
+            continue;
+        }
         let before = &text[..verb_at];
         return match sign {
             "-" => format!("{before}({second}) - ({first})"),

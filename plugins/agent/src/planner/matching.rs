@@ -5,10 +5,10 @@
 
 use switchboard_sdk::HeardTool;
 
-use super::{Call, Missing, Step, arguments, words};
+use super::{Call, Missing, Step, arguments, follow_up, words};
 
-/// What a tool must reach to be called: its name, or two telling words, or a value of a telling form.
-const ENOUGH: f64 = 2.0;
+/// What a tool must reach to be called: half of its name, two telling words, or a value of a telling form.
+const ENOUGH: f64 = 1.5;
 
 /// What all words of a tool's name weigh together.
 const NAME: f64 = 3.0;
@@ -22,6 +22,7 @@ const LEADING: [&str; 12] =
 
 /// The step for the tool that fits best, if one fits.
 pub(super) fn best(clause: &str, tools: &[HeardTool]) -> Option<Step> {
+    let clause = &follow_up::spoken_commands(clause);
     let spoken = words::stems(clause);
     let described: Vec<Vec<String>> = tools.iter().map(description).collect();
     let mut best: Option<(f64, Step)> = None;
