@@ -51,7 +51,7 @@ pub(crate) fn missing(Missing { tool, names }: &Missing) -> String {
 }
 
 pub(crate) fn too_many_steps(max_steps: usize) -> String {
-    format!("I stopped there, because a run may use at most {max_steps} tools.")
+    format!("I stopped there, because a run may call tools at most {max_steps} times.")
 }
 
 /// For a request that no tool fits.

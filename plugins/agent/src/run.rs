@@ -157,7 +157,7 @@ fn thought(steps: &[Step], tools: usize) -> String {
     let names: Vec<String> = steps.iter().filter_map(Step::describe).collect();
     let plan = if names.is_empty() { "I call none of them".to_owned() } else { names.join(", then ") };
     format!(
-        "The embedded planner, which needs no network and no model, compared the request with {tools} tools: {plan}."
+        "The embedded planner, which needs no network and no model, compared the request with each tool ({tools} in all): {plan}."
     )
 }
 

@@ -101,7 +101,7 @@ fn steps_build_on_one_another_up_to_the_limit() {
     let outcome = say(&mut host(), "calculate 2 + 2 then times 3 then minus 1");
     assert!(message(&outcome).ends_with("11"), "{}", message(&outcome));
     let outcome = say(&mut host().settings(json!({ "max_steps": 1 })), "calculate 2 + 2\ncalculate 3 + 3");
-    assert!(message(&outcome).contains("at most 1 tools"), "{}", message(&outcome));
+    assert!(message(&outcome).contains("at most 1 times"), "{}", message(&outcome));
     assert_eq!(outcome.event_types().iter().filter(|kind| **kind == "tool_executing").count(), 1);
 }
 

@@ -1,6 +1,5 @@
 //! Clauses that refer to what came before: `and times 3?`, `convert that to miles`, `what about 10 kg?`.
 
-use serde_json::Value;
 use switchboard_sdk::HeardTool;
 
 use super::{Call, Step, arguments, expression, matching, words};
@@ -64,7 +63,7 @@ fn again(clause: &str, tools: &[HeardTool], last: &Used) -> Option<Call> {
     }
     let mut arguments = last.arguments.clone();
     // A date that was only assumed does not replace one that was given.
-    arguments.extend(found.arguments.into_iter().filter(|(_, value)| *value != Value::from("today")));
+    arguments.extend(found.arguments.into_iter().filter(|(_, value)| value.as_str() != Some("today")));
     Some(Call { tool: last.tool.clone(), arguments })
 }
 

@@ -137,7 +137,7 @@ pub(super) static QUANTITIES: [Quantity; 8] = [
             unit(1e6, &["km2", "square kilometers"]),
             unit(1e-4, &["cm2", "square centimeters"]),
             unit(1e4, &["ha", "hectares"]),
-            unit(4046.856_422_4, &["ac", "acres"]),
+            unit(4_046.856_422_4, &["ac", "acres"]),
             unit(INCH * INCH, &["in2", "square inches", "square inch", "sq in"]),
             unit(FOOT * FOOT, &["ft2", "square feet", "square foot", "sq ft", "sqft"]),
             unit(YARD * YARD, &["yd2", "square yards"]),
