@@ -34,8 +34,10 @@ use reply::Reply;
 
 /// What is left to do about a frame.
 pub(crate) enum Step {
-    /// It was refused, and the client has been told why.
+    /// It was wrong, and the client has been told why.
     Refused,
+    /// It was in order, and no version can serve it at the moment; the client has been told.
+    Unserved,
     /// To be run when its lane is free.
     Run(Lane, Job),
 }
@@ -64,8 +66,9 @@ impl Dispatcher {
     /// -> answer -> session outbox. What the plugin emits meanwhile goes through [`Deliver`].
     pub fn handle_frame(self: &Arc<Self>, session: &Arc<Session>, frame: &[u8]) -> Step {
         self.accept(session, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
+            let step = if reply.blames_client() { Step::Refused } else { Step::Unserved };
             self.deliver.error(session, *reply, correlation_id.as_deref());
-            Step::Refused
+            step
         })
     }
 

@@ -1,5 +1,5 @@
 //! What wit-bindgen makes of `wit/`. Generated code sits alone here, behind the hand-written doors
-//! [`crate::host`] (imports) and [`crate::exports`] (exports); plugins never name it.
+//! `crate::host` (imports) and [`crate::exports`] (exports); plugins never name it.
 #![allow(missing_docs, reason = "the documentation is in wit/, and generated code does not carry all of it")]
 #![allow(unsafe_code, reason = "crossing the component boundary is raw memory work, which wit-bindgen generates")]
 #![allow(clippy::all, reason = "generated code")]

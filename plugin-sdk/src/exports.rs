@@ -1,4 +1,4 @@
-//! The way in: what [`register_plugin!`] turns into the exports of a component.
+//! The way in: what [`register_plugin!`](crate::register_plugin) turns into the exports of a component.
 //!
 //! The functions here convert between the contract's types and the SDK's and call the plugin; they hold
 //! no state. The one instance of the plugin lives in a thread-local that the macro defines.

@@ -32,6 +32,12 @@ impl Tool {
         Self { members }
     }
 
+    /// The name to call it by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.members.get("name").and_then(Value::as_str).unwrap_or_default()
+    }
+
     /// A name for people.
     #[must_use]
     pub fn title(self, title: &str) -> Self {

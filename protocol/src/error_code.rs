@@ -73,8 +73,6 @@ error_codes! {
     JwtClaimInvalid = "JWT_CLAIM_INVALID", 401, false, "ask the issuer to include the claim as RFC 7519, section 4.1, describes it";
     /// A token that was offered during the connection belongs to somebody else.
     IdentityMismatch = "IDENTITY_MISMATCH", 401, false, "refresh with a token of the same `sub` and tenant; open another connection for another user";
-    /// The token has been revoked.
-    JwtRevoked = "JWT_REVOKED", 401, false, "get a new token";
     /// More than one of header, subprotocol and query carry a token.
     AuthCarrierConflict = "AUTH_CARRIER_CONFLICT", 401, false, "send the token in exactly one place";
     /// The ticket is unknown, was used before, or has expired.
@@ -124,8 +122,8 @@ error_codes! {
     ReservedMessageType = "RESERVED_MESSAGE_TYPE", 400, true, "choose another type: this one belongs to the server";
     /// The payload does not fit the schema that the handler declared.
     PayloadInvalid = "PAYLOAD_INVALID", 400, true, "correct the payload at the path that the error names; GET /ws/config holds the schema";
-    /// Too many messages in too little time.
-    RateLimited = "RATE_LIMITED", 429, true, "wait for `retry_after_ms`";
+    /// The user, or all users together, hold as many unused tickets as they may.
+    RateLimited = "RATE_LIMITED", 429, true, "use the tickets that you have, or wait for `retry_after_ms`: by then they have expired";
     /// The session has as many unanswered messages as it may.
     TooManyInFlight = "TOO_MANY_IN_FLIGHT", 429, true, "wait for answers before sending more";
 

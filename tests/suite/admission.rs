@@ -1,8 +1,9 @@
 //! Who may connect at all: origins, the limits in all and per user, the rate by address.
 
+use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Client, Http, Refusal, Server, request, token};
+use crate::harness::{Client, Http, Refusal, Server, http_request, request, token};
 
 async fn from_origin(server: &Server, origin: &str) -> Result<Client, Refusal> {
     let bearer = format!("Bearer {}", token("alice"));
@@ -45,7 +46,7 @@ async fn origins_are_checked_by_pattern_before_the_token() {
 #[tokio::test]
 async fn cors_follows_the_same_list() {
     let server = Server::start().await;
-    let get = |origin: &'static str| reqwest::Client::new().get(server.http("/ws/config")).header("origin", origin);
+    let get = |origin: &'static str| http_request(Method::GET, &server.http("/ws/config")).header("origin", origin);
     let allowed = Http::send(get("http://localhost:5173")).await;
     assert_eq!(allowed.headers["access-control-allow-origin"], "http://localhost:5173");
     let refused = Http::send(get("https://evil.com")).await;

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Ended, Server, eventually, guest, run_switchboard, run_switchboard_in, token};
+use crate::harness::{
+    Client, Ended, Server, authors_target, eventually, guest, run_switchboard, run_switchboard_in, token,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connect_sends_lines_and_prints_what_comes_in() {
@@ -101,7 +103,8 @@ fn plugin_check_says_of_each_component_what_the_host_would() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_plugin_passes_its_test_builds_and_loads_when_it_is_dropped_in() {
     let folder = tempfile::tempdir().expect("a folder");
-    let server = Server::start().await;
+    // Building takes longer than a client may be silent by default.
+    let server = Server::builder().system().config("[heartbeat]\ngrace = \"1h\"").start().await;
     let mut client = Client::connect(&server, "alice").await;
     let step = |arguments: &[&str]| {
         let ended = run_switchboard_in(folder.path(), arguments, "");
@@ -112,6 +115,7 @@ async fn a_new_plugin_passes_its_test_builds_and_loads_when_it_is_dropped_in() {
     let tested = std::process::Command::new("cargo")
         .args(["test", "--quiet"])
         .current_dir(folder.path().join("greeter"))
+        .env("CARGO_TARGET_DIR", authors_target())
         .output()
         .expect("cargo runs");
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));

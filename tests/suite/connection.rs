@@ -2,10 +2,11 @@
 //! life, the stop of the server.
 
 use futures_util::SinkExt;
+use reqwest::Method;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Claims, Client, Http, Server, eventually, request, token, unix_now};
+use crate::harness::{Claims, Client, Http, Server, eventually, http_request, request, token, unix_now};
 
 #[tokio::test]
 async fn the_first_frame_says_who_the_client_is_and_what_it_may_send() {
@@ -105,7 +106,7 @@ async fn discovery_health_and_errors_of_http_are_json() {
     let method = Http::request(reqwest::Method::PUT, &server.http("/ws/ticket")).await;
     assert_eq!((method.status.as_u16(), method.json()["code"].clone()), (405, json!("METHOD_NOT_ALLOWED")));
     assert!(method.headers["allow"].to_str().expect("ASCII").contains("POST"));
-    let plain = Http::send(reqwest::Client::new().get(server.http("/ws")).bearer_auth(token("alice"))).await;
+    let plain = Http::send(http_request(Method::GET, &server.http("/ws")).bearer_auth(token("alice"))).await;
     assert_eq!((plain.status.as_u16(), plain.json()["code"].clone()), (426, json!("UPGRADE_REQUIRED")));
 }
 
@@ -191,4 +192,31 @@ async fn pings_of_the_websocket_protocol_are_answered() {
         }
     });
     assert_eq!(&pong[..], b"hello");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_is_never_taken_for_a_slow_one() {
+    let server = Server::start().await;
+    let mut client = Client::connect(&server, "alice").await;
+    // More than `max_outbound_bytes` in all, asked for at once, and answered as fast as it is asked.
+    let data = "x".repeat(200_000);
+    for _ in 0..5 {
+        let mut ids = Vec::new();
+        for _ in 0..10 {
+            ids.push(client.send("ping", json!({ "data": data })).await);
+        }
+        for id in ids {
+            assert_eq!(client.answer_to(&id).await["type"], "pong");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_no_outbox_can_hold_is_an_error_and_not_a_close() {
+    let server = Server::builder().system().config("[limits]\nmax_outbound_bytes = \"4KiB\"").start().await;
+    let mut client = Client::connect(&server, "alice").await;
+    let answer = client.request("ping", json!({ "data": "x".repeat(5_000) })).await;
+    assert_eq!(answer["payload"]["code"], "PLUGIN_ANSWER_INVALID", "{answer}");
+    assert!(answer["payload"]["error"].as_str().expect("a text").contains("max_outbound_bytes"), "{answer}");
+    assert_eq!(client.request("ping", json!({})).await["type"], "pong");
 }

@@ -107,8 +107,10 @@ async fn the_registered_close_codes_are_used_where_the_websocket_protocol_demand
         write_raw(&mut client, &bytes).await;
         assert_eq!(client.closed().await, Some(expected), "{what}");
     }
-    let closes = server.metric("switchboard_closes_total").await;
-    assert!(closes >= 5.0, "closes are counted: {closes}");
+    crate::harness::eventually("the closes to be counted", async || {
+        (server.metric("switchboard_closes_total").await >= 5.0).then_some(())
+    })
+    .await;
 }
 
 /// A masked frame (RFC 6455, section 5.2) with a mask of zeros.
@@ -219,4 +221,16 @@ async fn a_client_that_sends_nothing_but_faults_is_closed_in_the_end() {
     let flood = async { while client.socket().send(Message::text("nonsense")).await.is_ok() {} };
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), flood).await;
     assert_eq!(within_patience!("the close", client.closed()), Some(4008));
+}
+
+#[tokio::test]
+async fn who_sends_what_the_operator_switched_off_is_not_closed_for_it() {
+    let config = "[plugins.jsonrpc]\nenabled = false";
+    let server = Server::builder().shipped(&["system", "jsonrpc"]).config(config).start().await;
+    let mut client = Client::connect(&server, "alice").await;
+    for _ in 0..120 {
+        let answer = client.request("jsonrpc", json!({})).await;
+        assert_eq!(answer["payload"]["code"], "PLUGIN_DISABLED", "{answer}");
+    }
+    assert_eq!(client.request("ping", json!({})).await["type"], "pong");
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 pub use client::{Client, Refusal, request};
 pub use command::{Ended, run_switchboard, run_switchboard_in};
-pub use http::Http;
-pub use paths::{guest, repository, switchboard_binary};
+pub use http::{Http, http_request};
+pub use paths::{authors_target, guest, repository, switchboard_binary};
 pub use server::{Server, ServerBuilder};
 pub use tokens::{Claims, SECRET, token, unix_now};
 

@@ -179,7 +179,8 @@ async fn a_config_that_does_not_check_is_refused_whole_and_the_running_one_stays
     server.edit_config(|text| {
         text.replace("enabled = true", "enabled = false\nenabeld = true\n[heartbeat]\ninterval = \"soon\"")
     });
-    server.logged(&["enabeld", "interval"]).await;
+    server.logged(&["plugins.agent.enabeld", "did you mean"]).await;
+    server.logged(&["heartbeat.interval", "soon"]).await;
     assert!(server.metric("switchboard_config_reloads_total{outcome=\"refused\"}").await >= 1.0);
     assert_ne!(client.request("agent_cancel", json!({ "run_id": "x" })).await["payload"]["code"], "PLUGIN_DISABLED");
 }

@@ -148,3 +148,17 @@ async fn state_is_kept_by_scope_and_never_seen_by_another_user_or_tenant() {
     }
     assert_eq!(sums, [2, 4, 6]);
 }
+
+#[tokio::test]
+async fn a_plugin_sees_publications_to_topics_that_it_was_granted_and_no_others() {
+    let config = "[plugins.lifecycle.grants]\ntopics = [\"lobby\", \"lobby.open\"]";
+    let server = Server::builder().system().plugin("lifecycle", guest("lifecycle")).config(config).start().await;
+    let mut client = Client::connect(&server, "alice").await;
+    for topic in ["lobby.closed", "lobby.closed", "lobby.open"] {
+        let answer = client.request("publish", json!({ "topic": topic })).await;
+        assert_ne!(answer["type"], "error", "{answer}");
+    }
+    server.logged(&["a publication was seen", "lobby.open"]).await;
+    let counts = client.request("lifecycle_probe", json!({})).await;
+    assert_eq!(counts["payload"]["events"], 1, "{counts}");
+}

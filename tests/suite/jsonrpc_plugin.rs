@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Client, Server, request, token, within_patience};
+use crate::harness::{Client, Server, guest, request, token, within_patience};
 
 async fn call(client: &mut Client, rpc: Value) -> Value {
     let answer = client.request("jsonrpc", rpc).await;
@@ -143,4 +143,24 @@ async fn a_tool_of_a_plugin_that_is_replaced_or_removed_follows_it() {
         (tools < before).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_bare_request_beyond_the_limit_in_flight_is_refused_by_its_id() {
+    let config = "[limits]\nmax_in_flight = 1";
+    let server = Server::builder().shipped(&["jsonrpc"]).plugin("slow", guest("slow")).config(config).start().await;
+    let bearer = format!("Bearer {}", token("alice"));
+    let headers = [("authorization", bearer.as_str()), ("sec-websocket-protocol", "mcp")];
+    let mut client = Client::open_bare(request(server.url(), &headers)).await.expect("accepted");
+    client.send_text(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).await;
+    let tools = client.next().await;
+    let name = &tools["result"]["tools"][0]["name"];
+    client.send_text(&tool_call(name, json!({ "ms": 2_500 })).to_string()).await;
+    // A notification is not answered, and what follows it is refused by name.
+    client.send_text(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
+    client.send_text(r#"{"jsonrpc":"2.0","id":"seven","method":"ping"}"#).await;
+    let refused = client.next().await;
+    assert_eq!(refused["id"], "seven", "{refused}");
+    assert_eq!(refused["error"]["data"]["code"], "TOO_MANY_IN_FLIGHT", "{refused}");
+    assert_eq!(client.next().await["id"], 3, "the call itself is answered");
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::{PATIENCE, repository};
+use crate::harness::{PATIENCE, authors_target, repository};
 
 /// A command of the tour with the output that the README shows.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl<'a> Tour<'a> {
             .arg(format!("set -e\n{}{command}", self.exports))
             .current_dir(self.folder)
             .env("SWITCHBOARD_URL", &self.url)
-            .env("CARGO_TARGET_DIR", repository().join("target/tour"))
+            .env("CARGO_TARGET_DIR", authors_target())
             .env("SWITCHBOARD_DATA_DIR", self.folder.join(".switchboard"))
             .output()
             .expect("bash runs")

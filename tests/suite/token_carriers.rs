@@ -7,7 +7,7 @@ use base64::{
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Claims, Client, Http, Server, request, token};
+use crate::harness::{Claims, Client, Http, Server, http_request, request, token};
 
 async fn open_with_protocols(server: &Server, offered: &str) -> Result<Client, crate::harness::Refusal> {
     Client::open(request(server.url(), &[("sec-websocket-protocol", offered)])).await
@@ -119,7 +119,7 @@ async fn two_carriers_at_once_are_refused() {
 #[tokio::test]
 async fn a_ticket_opens_one_connection_and_no_second() {
     let server = Server::start().await;
-    let answer = Http::send(reqwest::Client::new().post(server.http("/ws/ticket")).bearer_auth(token("alice"))).await;
+    let answer = Http::send(http_request(Method::POST, &server.http("/ws/ticket")).bearer_auth(token("alice"))).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let ticket = answer.json()["ticket"].as_str().expect("a ticket").to_owned();
     let url = format!("{}?ticket={ticket}", server.url());
@@ -133,7 +133,7 @@ async fn a_ticket_opens_one_connection_and_no_second() {
 #[tokio::test]
 async fn of_many_who_use_one_ticket_at_the_same_time_one_gets_in() {
     let server = Server::start().await;
-    let answer = Http::send(reqwest::Client::new().post(server.http("/ws/ticket")).bearer_auth(token("alice"))).await;
+    let answer = Http::send(http_request(Method::POST, &server.http("/ws/ticket")).bearer_auth(token("alice"))).await;
     let url = format!("{}?ticket={}", server.url(), answer.json()["ticket"].as_str().expect("a ticket"));
     let attempts = futures_util::future::join_all((0..20).map(|_| Client::open(request(&url, &[])))).await;
     assert_eq!(attempts.iter().filter(|attempt| attempt.is_ok()).count(), 1);
@@ -146,7 +146,7 @@ async fn a_ticket_is_only_given_for_a_valid_token_in_the_header() {
     assert_eq!((without.status.as_u16(), without.json()["code"].clone()), (401, json!("JWT_TOKEN_MISSING")));
     assert!(without.headers["www-authenticate"].to_str().expect("ASCII").starts_with("Bearer"));
     let expired = Claims::of("alice").with("exp", 1000).sign();
-    let answer = Http::send(reqwest::Client::new().post(server.http("/ws/ticket")).bearer_auth(expired)).await;
+    let answer = Http::send(http_request(Method::POST, &server.http("/ws/ticket")).bearer_auth(expired)).await;
     assert_eq!((answer.status.as_u16(), answer.json()["code"].clone()), (401, json!("JWT_EXPIRED")));
 }
 
@@ -159,7 +159,7 @@ async fn no_part_of_a_token_or_ticket_is_ever_logged() {
         .start()
         .await;
     let jwt = token("alice");
-    let answer = Http::send(reqwest::Client::new().post(server.http("/ws/ticket")).bearer_auth(&jwt)).await;
+    let answer = Http::send(http_request(Method::POST, &server.http("/ws/ticket")).bearer_auth(&jwt)).await;
     let ticket = answer.json()["ticket"].as_str().expect("a ticket").to_owned();
     for url in [format!("{}?token={jwt}", server.url()), format!("{}?ticket={ticket}", server.url())] {
         let mut client = Client::open(request(&url, &[])).await.expect("accepted");

@@ -12,8 +12,15 @@ use super::{
     setting::{ENVIRONMENTS, Element, Kind, Setting},
 };
 
-/// A live instance takes four memory mappings, and Linux gives a process 65,530 unless told otherwise.
-const MAX_CALLS: u64 = 16_000;
+/// As many as the pool of instances has places for, whatever is configured: those for nested calls and
+/// for loading come on top, and each reserves 4 GiB of the 128 TiB of addresses that a process has.
+pub(crate) const MAX_CALLS: u64 = 2_730;
+
+/// A table in the pool is no larger. A large C# program has ten thousand.
+pub(crate) const MAX_TABLE_ELEMENTS: u64 = 100_000;
+
+/// The pool has places for no deeper calls.
+pub(crate) const MAX_CALL_DEPTH: u64 = 8;
 
 /// The JSON parser itself gives up at 128 levels.
 const MAX_JSON_DEPTH: u64 = 100;
@@ -152,7 +159,7 @@ const PLUGIN: &[Setting] = rows! {
 
 section! { PLUGIN_LIMITS, plugin_limits -> PluginLimits;
     max_memory_bytes: bytes(64 * KIB, 4 * GIB), r#""64MiB""#, "Linear memory of an instance. One page of Wasm at least.";
-    max_table_elements: count(0, 10 * MANY), "100000", "Elements of an instance's tables. Interpreters of other languages have tens of thousands.";
+    max_table_elements: count(0, MAX_TABLE_ELEMENTS), "100000", "Elements of an instance's tables. Interpreters of other languages have tens of thousands.";
     deadline: time(1, 3_600), r#""5s""#, "Wall clock for one whole call, waiting included. Raise it for handlers that wait for others.";
     cpu_time: time(1, 3_600), r#""1s""#, "Time in Wasm code during one call. A thousand times what most handlers need.";
     max_concurrent_calls: count(1, MAX_CALLS), "64", "Calls at one time.";
@@ -162,7 +169,7 @@ section! { PLUGIN_LIMITS, plugin_limits -> PluginLimits;
     max_log_lines: count(0, 100_000), "100", "Log lines in one call; more are counted and dropped.";
     max_hostcall_bytes: bytes(KIB, GIB), r#""1MiB""#, "Bytes that one host call may move out of the guest.";
     max_state_bytes: bytes(0, 16 * GIB), r#""1MiB""#, "Bytes of state for each scope and owner.";
-    max_call_depth: count(0, 16), "4", "Calls within calls through the toolbox.";
+    max_call_depth: count(0, MAX_CALL_DEPTH), "4", "Calls within calls through the toolbox.";
 }
 
 section! { PLUGIN_GRANTS, plugin_grants -> Grants;

@@ -76,6 +76,11 @@ impl Deliver {
         }
         let correlation_id = answer.correlation_id.as_deref().or(request.correlation_id.as_deref());
         match encode(&answer.message_type, &answer.payload, correlation_id) {
+            Ok(bytes) if !session.outbox.can_hold(bytes.len()) => {
+                // Not the client's fault: it would be closed as a slow consumer, however fast it is.
+                let problem = format!("it has {} bytes, which is more than `limits.max_outbound_bytes`", bytes.len());
+                return self.failure(session, request, &CallFailure::AnswerInvalid(problem));
+            }
             // If the client is gone, there is nobody to tell.
             Ok(bytes) => drop(session.outbox.push(Frame::kept(bytes))),
             Err(problem) => {

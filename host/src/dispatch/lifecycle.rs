@@ -138,7 +138,9 @@ impl Deliver {
     }
 }
 
+/// What a plugin asks to see is one thing, and what the operator lets it see is another.
 fn wants(version: &PluginVersion, topic: &str) -> bool {
     let patterns = &version.manifest.lifecycle.topics;
-    patterns.iter().any(|text| Pattern::parse(text).is_ok_and(|pattern| pattern.matches(topic)))
+    version.may_use_topic(topic)
+        && patterns.iter().any(|text| Pattern::parse(text).is_ok_and(|pattern| pattern.matches(topic)))
 }

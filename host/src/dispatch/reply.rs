@@ -33,6 +33,11 @@ impl Reply {
         Self { payload: ErrorPayload::new(code, error), label: code.as_str() }
     }
 
+    /// Whether the client sent something wrong, and not the operator took something away.
+    pub fn blames_client(&self) -> bool {
+        ![ErrorCode::PluginDisabled, ErrorCode::PluginUnavailable].iter().any(|code| code.as_str() == self.label)
+    }
+
     fn help(mut self, help: String) -> Self {
         self.payload = self.payload.with_help(help);
         self

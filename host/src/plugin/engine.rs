@@ -19,7 +19,7 @@ use super::{
 };
 use crate::config::Config;
 
-/// The deepest calls within calls that the pool has places for; `max_call_depth` counts only up to here.
+/// The deepest calls within calls that the pool has places for, and the most that `max_call_depth` can be.
 pub(crate) const MAX_DEPTH: usize = 8;
 
 /// Places for one depth of nested calls, as a share of those for calls from outside: a call makes at
@@ -160,6 +160,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::settings;
 
     fn sandbox(calls: usize) -> Arc<Sandbox> {
         let folder = tempfile::tempdir().unwrap();
@@ -175,6 +176,14 @@ mod tests {
             assert!(sizes.outer >= 1 && sizes.total() as usize <= MAX_PLACES + MIN_NESTED * MAX_DEPTH, "{sizes:?}");
         }
         assert_eq!(Sizes::of(1_000).outer, 1_000);
+    }
+
+    #[test]
+    fn what_can_be_configured_is_what_the_pool_has_places_for() {
+        let most = usize::try_from(settings::MAX_CALLS).unwrap();
+        assert_eq!((Sizes::of(most).outer, Sizes::of(most + 1).outer), (most, most));
+        assert_eq!(settings::MAX_CALL_DEPTH, MAX_DEPTH as u64);
+        assert_eq!(settings::MAX_TABLE_ELEMENTS, POOL_TABLE_ELEMENTS as u64);
     }
 
     #[tokio::test]

@@ -32,6 +32,8 @@ pub(crate) struct Record {
     /// What was last tried: an artefact's digest, with a config.
     attempted: Option<(Option<String>, PluginConfig)>,
     busy: bool,
+    /// Whether the job that is under way is about a file that has been deleted since.
+    stale: bool,
     off: bool,
     since: SystemTime,
 }
@@ -60,6 +62,7 @@ impl Record {
             changed: true,
             attempted: None,
             busy: false,
+            stale: false,
             off: false,
             since: SystemTime::now(),
         }
@@ -93,6 +96,7 @@ impl Record {
     /// Its file is gone. Returns what has to be retired.
     pub fn removed(&mut self) -> Option<Arc<PluginVersion>> {
         self.present = false;
+        self.stale = self.busy;
         self.newest = None;
         self.good = None;
         self.failure = None;
@@ -174,10 +178,10 @@ impl Record {
         self.serving.is_some() && newest.is_some() && newest == good
     }
 
-    /// A job has ended. Whether its file is still there.
+    /// A job has ended. Whether its file is still there, and was all the time.
     pub fn finished(&mut self, compiled: Option<Arc<Compiled>>) -> bool {
         self.busy = false;
-        if !self.present {
+        if std::mem::take(&mut self.stale) || !self.present {
             return false;
         }
         if let Some(compiled) = compiled
@@ -263,5 +267,21 @@ impl Record {
             last_error: self.failure.clone(),
             source: self.source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_about_a_file_that_was_deleted_meanwhile_counts_for_nothing_even_if_there_is_another_file() {
+        let mut record = Record::new("echo".into(), 0);
+        (record.present, record.busy) = (true, true);
+        record.removed();
+        record.present = true;
+        assert!(!record.finished(None));
+        record.busy = true;
+        assert!(record.finished(None), "the next one counts");
     }
 }

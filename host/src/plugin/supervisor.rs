@@ -258,7 +258,7 @@ impl Supervisor {
             plugin = %name,
             version = %version.version,
             digest = %version.digest,
-            took_ms = took.as_millis(),
+            took_ms = took.as_secs_f64() * 1000.0,
             "a plugin version takes traffic"
         );
     }

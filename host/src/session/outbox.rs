@@ -25,6 +25,10 @@ const MAX_FRAMES: usize = 16_384;
 /// no longer counted as waiting stay small beside those that are.
 const BATCH_BYTES: usize = 64 * 1024;
 
+/// The share of a bound from which on the outbox counts as filling. The rest has to hold the largest
+/// frames that come in until the writer has its turn.
+const FILLING: usize = 4;
+
 /// A queue that grew beyond this in a burst gives its memory back when it is empty.
 const IDLE_CAPACITY: usize = 16;
 
@@ -105,6 +109,17 @@ impl Outbox {
         drop(queue);
         self.ready.notify_one();
         Ok(())
+    }
+
+    /// Whether a frame of so many bytes can ever be taken.
+    pub fn can_hold(&self, bytes: usize) -> bool {
+        bytes <= self.max_bytes
+    }
+
+    /// Whether so much waits that the writer should have its turn before there is more.
+    pub fn is_filling(&self) -> bool {
+        let queue = self.lock();
+        queue.bytes > self.max_bytes / FILLING || queue.frames.len() > MAX_FRAMES / FILLING
     }
 
     /// Ends the outbox after what waits in it. Says whether this was the first reason.
@@ -286,6 +301,16 @@ mod tests {
         let mut batch = VecDeque::new();
         assert_eq!(outbox.take(&mut batch), Taken::Frames);
         assert_eq!(outbox.take(&mut batch), Taken::Close(CloseCode::ServiceRestart));
+    }
+
+    #[test]
+    fn it_says_when_it_is_filling_and_what_it_can_never_hold() {
+        let outbox = outbox(100);
+        outbox.push(Frame::kept(vec![b'x'; 25])).unwrap();
+        assert!(!outbox.is_filling());
+        outbox.push(Frame::kept("y")).unwrap();
+        assert!(outbox.is_filling());
+        assert_eq!((outbox.can_hold(100), outbox.can_hold(101)), (true, false));
     }
 
     #[test]

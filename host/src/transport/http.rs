@@ -24,6 +24,7 @@ use super::{
     refusal::Refusal,
     upgrade::{self, CONNECTION_ID, new_connection_id},
 };
+use crate::auth::AuthFailure;
 
 /// None of these routes reads a body; this only spares us one that would have to be skipped.
 const MAX_BODY_BYTES: u64 = 64 * 1024;
@@ -70,11 +71,17 @@ async fn issue(edge: &Edge, connection_id: &str, request: &Parts) -> Result<Resp
     // A token is checked here as at the upgrade, so the same rate bounds it.
     let _slot = edge.admission.reserve(peer.ip())?;
     let authenticated = edge.auth.authenticate_request(connection_id, peer.ip(), headers).await?;
-    let issued = edge.auth.issue_ticket(authenticated.principal)?;
+    let issued = edge.auth.issue_ticket(authenticated.principal).map_err(|failure| no_ticket(edge, failure))?;
     let expires_in_ms = u64::try_from(issued.expires_in.as_millis()).unwrap_or(u64::MAX);
     let body = Json(json!({ "ticket": issued.ticket, "expires_in_ms": expires_in_ms }));
     // A credential: nothing on the way may keep it.
     Ok(([(CACHE_CONTROL, "no-store")], body).into_response())
+}
+
+/// By the end of a ticket's life those that are outstanding have expired, if they were not used.
+fn no_ticket(edge: &Edge, failure: AuthFailure) -> Refusal {
+    let retry_after = (failure.code == ErrorCode::RateLimited).then(|| edge.config.load().auth.ticket_lifetime);
+    Refusal { retry_after, ..failure.into() }
 }
 
 async fn discovery(State(edge): State<Arc<Edge>>) -> Json<Discovery> {

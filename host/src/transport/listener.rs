@@ -15,7 +15,7 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::shutdown::Shutdown;
@@ -25,6 +25,13 @@ const MAX_HTTP_CONNECTIONS: usize = 1024;
 
 /// For a request head, and for the next request on a connection that is kept alive.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// For a connection in the HTTP phase, however many requests it makes: the head limit does not end one
+/// whose client takes no answers. Longer than any single request takes.
+const HTTP_LIMIT: Duration = Duration::from_secs(30);
+
+/// For the answer that is under way when a connection has had its time.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
 
 /// Of one connection's buffer, and so of the largest request head: tokens travel in headers, and the
 /// larger ones have 8 KiB.
@@ -50,7 +57,7 @@ pub(crate) async fn accept(listener: TcpListener, router: Router, shutdown: Shut
         shutdown.tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = serve(stream, peer, router) => {}
+                () = serve(stream, peer, router, HTTP_LIMIT) => {}
             }
             drop(permit);
         });
@@ -76,7 +83,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router) {
+async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, limit: Duration) {
     // Answers are small and wait for nothing; without it, each can wait for a delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "the connection is gone");
@@ -93,7 +100,39 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router) {
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    if let Err(error) = connection.await {
+    tokio::pin!(connection);
+    let ended = match timeout(limit, connection.as_mut()).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            connection.as_mut().graceful_shutdown();
+            timeout(LAST_ANSWER, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, %peer, "an HTTP connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_takes_no_answers_loses_its_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let router = Router::new().route("/", get(async || "x".repeat(64 * 1024)));
+        let limit = Duration::from_millis(50);
+        let write = async {
+            // Until the server reads no more, and then gives up.
+            while client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.is_ok() {}
+        };
+        timeout(limit + 2 * LAST_ANSWER, async { tokio::join!(serve(stream, peer, router, limit), write) })
+            .await
+            .expect("the connection is ended");
     }
 }

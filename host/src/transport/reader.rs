@@ -104,6 +104,11 @@ impl<'a> Reader<'a> {
         tokio::pin!(closing, ordered, evicted, alarm);
         loop {
             let patience = self.held.as_ref().map(|(_, until)| *until);
+            if session.outbox.is_filling() {
+                // The writer is in the same task: without a turn of its own, answers that come faster
+                // than it gets one would look like a client that does not read.
+                tokio::task::yield_now().await;
+            }
             tokio::select! {
                 biased;
                 code = &mut closing => return Ending::Closing(code),
@@ -149,7 +154,7 @@ impl<'a> Reader<'a> {
         if !self.running.is_full() {
             self.take(&frame);
         } else if self.stalled {
-            self.edge.dispatcher.refuse_overflow(self.session, &frame);
+            self.refuse_overflow(&frame);
         } else {
             self.held = Some((frame, Instant::now() + PATIENCE));
         }
@@ -167,9 +172,10 @@ impl<'a> Reader<'a> {
             Step::Run(lane, job) => {
                 self.faults = 0;
                 if self.running.accept(lane, job).is_err() {
-                    self.edge.dispatcher.refuse_overflow(self.session, frame);
+                    self.refuse_overflow(frame);
                 }
             }
+            Step::Unserved => {}
             Step::Refused => {
                 self.faults += 1;
                 if self.faults >= MAX_FAULTS {
@@ -193,7 +199,14 @@ impl<'a> Reader<'a> {
         self.stalled = true;
         if let Some((frame, _)) = self.held.take() {
             self.heartbeat.heard(Instant::now());
-            self.edge.dispatcher.refuse_overflow(self.session, &frame);
+            self.refuse_overflow(&frame);
+        }
+    }
+
+    fn refuse_overflow(&self, frame: &[u8]) {
+        match self.codec.inbound(frame) {
+            Inbound::Frame(envelope) => self.edge.dispatcher.refuse_overflow(self.session, &envelope),
+            Inbound::Fault(error) => self.edge.dispatcher.jsonrpc(self.session, &error),
         }
     }
 

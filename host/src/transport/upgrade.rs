@@ -13,14 +13,16 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue, StatusCode,
+        HeaderMap, HeaderValue, Method, StatusCode,
         header::{
-            CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+            CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+            SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
         },
         request::Parts,
     },
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hyper::upgrade::OnUpgrade;
 use switchboard_protocol::{ErrorCode, SUBPROTOCOL_MCP};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -46,6 +48,9 @@ pub(crate) const CONNECTION_ID: &str = "x-connection-id";
 
 /// The version of RFC 6455.
 const WEBSOCKET_VERSION: &str = "13";
+
+/// Of a client's key, before it is encoded.
+const NONCE_BYTES: usize = 16;
 
 /// From the 101 to the socket being ours; only a client that vanished makes it take this long.
 const SWITCH_LIMIT: Duration = Duration::from_secs(10);
@@ -88,7 +93,8 @@ async fn shake_hands(edge: &Arc<Edge>, connection_id: &str, mut request: Parts) 
     let life = Life::Connecting;
     check_draining(edge)?;
     let switch = request.extensions.remove::<OnUpgrade>();
-    let (key, switch) = websocket_key(&request.headers).zip(switch).ok_or_else(upgrade_required)?;
+    let key = websocket_key(&request.method, &request.headers);
+    let (key, switch) = key.zip(switch).ok_or_else(upgrade_required)?;
     edge.admission.check_origin(&request.headers)?;
     let peer = peer(&request)?.ip();
     let connection_slot = edge.admission.reserve(peer)?;
@@ -120,7 +126,10 @@ pub(super) fn check_draining(edge: &Edge) -> Result<(), Refusal> {
 }
 
 /// The client's key, if the request is an upgrade in the form of RFC 6455, section 4.2.1.
-fn websocket_key(headers: &HeaderMap) -> Option<HeaderValue> {
+///
+/// One that announces a body is none: who is in the middle and reads the body would see other frames
+/// than we do. Neither is HEAD, which the router takes for a GET.
+fn websocket_key(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
     let names = |header: &HeaderMap, name, wanted: &str| {
         let values = header.get_all(name).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(wanted))
@@ -128,7 +137,16 @@ fn websocket_key(headers: &HeaderMap) -> Option<HeaderValue> {
     let complete = names(headers, CONNECTION, "upgrade")
         && names(headers, UPGRADE, "websocket")
         && names(headers, SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
-    headers.get(SEC_WEBSOCKET_KEY).filter(|_| complete).cloned()
+    let bodiless = !headers.contains_key(TRANSFER_ENCODING)
+        && headers.get_all(CONTENT_LENGTH).iter().all(|length| length.as_bytes() == b"0");
+    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes()));
+    key.filter(|_| method == Method::GET && complete && bodiless).cloned()
+}
+
+/// Whether it is base64 of 16 bytes, as a client of RFC 6455 makes it.
+fn is_nonce(key: &[u8]) -> bool {
+    let mut nonce = [0; NONCE_BYTES + 2];
+    BASE64_STANDARD.decode_slice(key, &mut nonce).is_ok_and(|length| length == NONCE_BYTES)
 }
 
 fn upgrade_required() -> Refusal {
@@ -182,11 +200,23 @@ mod tests {
             ("sec-websocket-version", "13"),
             ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
-        assert!(websocket_key(&headers(&complete)).is_some());
+        assert!(websocket_key(&Method::GET, &headers(&complete)).is_some());
+        assert!(websocket_key(&Method::HEAD, &headers(&complete)).is_none());
         for missing in 0..complete.len() {
             let mut pairs = complete.to_vec();
             pairs.remove(missing);
-            assert!(websocket_key(&headers(&pairs)).is_none(), "without {}", complete[missing].0);
+            assert!(websocket_key(&Method::GET, &headers(&pairs)).is_none(), "without {}", complete[missing].0);
+        }
+        for (name, value, fits) in
+            [("content-length", "0", true), ("content-length", "5", false), ("transfer-encoding", "chunked", false)]
+        {
+            let pairs = [&complete[..], &[(name, value)]].concat();
+            assert_eq!(websocket_key(&Method::GET, &headers(&pairs)).is_some(), fits, "{name}: {value}");
+        }
+        for key in ["", "short", "AAAAAAAAAAAAAAAAAAAAAAAA", "dGhlIHNhbXBsZSBub25jZQ", "not base64 at all, no.=="] {
+            let mut pairs = complete.to_vec();
+            pairs[3].1 = key;
+            assert!(websocket_key(&Method::GET, &headers(&pairs)).is_none(), "{key:?}");
         }
     }
 

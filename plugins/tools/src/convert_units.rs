@@ -137,7 +137,7 @@ fn suggestions(plain: &str) -> String {
         let known: Vec<String> = QUANTITIES.iter().map(|q| format!("{}: {}", q.name, q.symbols())).collect();
         return format!("known are {}", known.join("; "));
     }
-    let near: Vec<&str> = near.iter().map(|(_, (_, unit))| unit.longest_name()).collect();
+    let near: Vec<&str> = near.iter().map(|(_, (_, unit))| unit.name()).collect();
     format!("similar ones are {}", near.join(", "))
 }
 

@@ -14,9 +14,9 @@ pub(crate) struct CurrentTime;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Arguments {
-    /// The time zone of the answer: `UTC`, an offset such as `+02:00`, or a name such as `Europe/Paris`.
+    /// The time zone of the answer: `UTC`, or an offset such as `+02:00`.
     #[serde(default = "datetime::utc")]
-    #[schemars(length(max = 64), example = &"Asia/Tokyo")]
+    #[schemars(length(max = 64), example = &"+09:00")]
     timezone: String,
 }
 
@@ -24,12 +24,12 @@ impl OfflineTool for CurrentTime {
     const NAME: &'static str = "current_time";
     const TITLE: &'static str = "Current time";
     const DESCRIPTION: &'static str = "Get the current time and today's date: what time is it now, which day is today, \
-        in UTC or in another time zone. Returns date, time, weekday and Unix time.";
+        in UTC or at another offset from it. Returns date, time, weekday and Unix time.";
 
     type Arguments = Arguments;
     type Answer = Spellings;
 
     fn call(ctx: &Context, Arguments { timezone }: Arguments) -> Result<(String, Spellings), String> {
-        Ok(Spellings::of(datetime::now(ctx)?, datetime::time_zone(&timezone)?))
+        Spellings::of(datetime::now(ctx)?, datetime::time_zone(&timezone)?)
     }
 }

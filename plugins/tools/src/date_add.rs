@@ -1,9 +1,9 @@
 //! `date_add`: a date so and so much later, or earlier.
 
-use jiff::{Span, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use switchboard_sdk::Context;
+use time::{Duration, OffsetDateTime};
 
 use crate::{
     datetime::{self, Moment},
@@ -11,6 +11,11 @@ use crate::{
 };
 
 pub(crate) struct DateAdd;
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// Those that RFC 3339 can write.
+const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +49,7 @@ pub(crate) struct Answer {
     /// The date, or the time if one was given or the unit is shorter than a day.
     date: String,
     /// Monday to Sunday.
-    weekday: &'static str,
+    weekday: String,
 }
 
 impl OfflineTool for DateAdd {
@@ -62,27 +67,28 @@ impl OfflineTool for DateAdd {
     }
 }
 
-fn add(Arguments { date, amount, unit }: &Arguments, now: Timestamp) -> Result<(String, Answer), String> {
+fn add(Arguments { date, amount, unit }: &Arguments, now: OffsetDateTime) -> Result<(String, Answer), String> {
     let start = Moment::parse(date, now)?;
-    let end = span(*amount, *unit).and_then(|span| start.zoned.checked_add(span)).map_err(|_| {
-        format!("{amount} is too much for {}: the result has to lie between the years -9999 and 9999", start.written())
+    let end = later(start.at, *amount, *unit).filter(|end| YEARS.contains(&end.year())).ok_or_else(|| {
+        format!("{amount} is too much for {}: the result has to lie in the years 0 to 9999", start.written())
     })?;
     let date_only = start.date_only && !matches!(unit, Unit::Seconds | Unit::Minutes | Unit::Hours);
-    let end = Moment { zoned: end, date_only };
-    let answer = Answer { date: end.written(), weekday: datetime::weekday(end.zoned.weekday()) };
+    let end = Moment { at: end, date_only };
+    let answer = Answer { date: end.written(), weekday: end.at.weekday().to_string() };
     Ok((format!("{}, {}", answer.weekday, answer.date), answer))
 }
 
-fn span(amount: i64, unit: Unit) -> Result<Span, jiff::Error> {
-    match unit {
-        Unit::Seconds => Span::new().try_seconds(amount),
-        Unit::Minutes => Span::new().try_minutes(amount),
-        Unit::Hours => Span::new().try_hours(amount),
-        Unit::Days => Span::new().try_days(amount),
-        Unit::Weeks => Span::new().try_weeks(amount),
-        Unit::Months => Span::new().try_months(amount),
-        Unit::Years => Span::new().try_years(amount),
-    }
+fn later(start: OffsetDateTime, amount: i64, unit: Unit) -> Option<OffsetDateTime> {
+    let seconds = match unit {
+        Unit::Seconds => 1,
+        Unit::Minutes => 60,
+        Unit::Hours => 3600,
+        Unit::Days => SECONDS_PER_DAY,
+        Unit::Weeks => 7 * SECONDS_PER_DAY,
+        Unit::Months => return datetime::add_months(start, amount),
+        Unit::Years => return datetime::add_months(start, amount.checked_mul(datetime::MONTHS_PER_YEAR)?),
+    };
+    start.checked_add(Duration::seconds(amount.checked_mul(seconds)?))
 }
 
 #[cfg(test)]
@@ -91,7 +97,7 @@ mod tests {
 
     fn sum(date: &str, amount: i64, unit: Unit) -> Result<String, String> {
         let arguments = Arguments { date: date.into(), amount, unit };
-        add(&arguments, Timestamp::UNIX_EPOCH).map(|(_, answer)| answer.date)
+        add(&arguments, OffsetDateTime::UNIX_EPOCH).map(|(_, answer)| answer.date)
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! `date_difference`: how long it is from one date to another.
 
-use jiff::{Timestamp, Unit, ZonedDifference};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use switchboard_sdk::Context;
+use time::OffsetDateTime;
 
 use crate::{
     datetime::{self, Moment},
@@ -63,23 +63,12 @@ impl OfflineTool for DateDifference {
     }
 }
 
-fn difference(from: &str, to: &str, now: Timestamp) -> Result<(String, Answer), String> {
+fn difference(from: &str, to: &str, now: OffsetDateTime) -> Result<(String, Answer), String> {
     let (from, to) = (Moment::parse(from, now)?, Moment::parse(to, now)?);
-    // Both in the zone of `from`: a calendar needs one midnight.
-    let end = to.zoned.with_time_zone(from.zoned.time_zone().clone());
-    let span = from
-        .zoned
-        .until(ZonedDifference::new(&end).smallest(Unit::Second).largest(Unit::Year))
-        .map_err(|fault| fault.to_string())?;
-    let total_seconds = end.timestamp().as_second() - from.zoned.timestamp().as_second();
-    let calendar = Calendar {
-        years: span.get_years().into(),
-        months: span.get_months().into(),
-        days: span.get_days().into(),
-        hours: span.get_hours().into(),
-        minutes: span.get_minutes(),
-        seconds: span.get_seconds(),
-    };
+    // Both at the offset of `from`: a calendar needs one midnight.
+    let end = to.at.checked_to_offset(from.at.offset()).ok_or("the years go from -9999 to 9999")?;
+    let calendar = Calendar::between(from.at, end).ok_or("the years go from -9999 to 9999")?;
+    let total_seconds = (end - from.at).whole_seconds();
     let days = total_seconds / SECONDS_PER_DAY;
     let text =
         format!("From {} to {}: {} ({})", from.written(), to.written(), counted(days, "day"), calendar.in_words());
@@ -87,6 +76,26 @@ fn difference(from: &str, to: &str, now: Timestamp) -> Result<(String, Answer), 
 }
 
 impl Calendar {
+    /// As many whole months as fit, and what is left; all of one sign.
+    fn between(from: OffsetDateTime, to: OffsetDateTime) -> Option<Self> {
+        let mut months = datetime::month_index(to) - datetime::month_index(from);
+        let reached = datetime::add_months(from, months)?;
+        if from <= to && reached > to {
+            months -= 1;
+        } else if from > to && reached < to {
+            months += 1;
+        }
+        let rest = to - datetime::add_months(from, months)?;
+        Some(Self {
+            years: months / datetime::MONTHS_PER_YEAR,
+            months: months % datetime::MONTHS_PER_YEAR,
+            days: rest.whole_days(),
+            hours: rest.whole_hours() % 24,
+            minutes: rest.whole_minutes() % 60,
+            seconds: rest.whole_seconds() % 60,
+        })
+    }
+
     fn in_words(&self) -> String {
         let parts = [
             (self.years, "year"),
@@ -112,7 +121,7 @@ mod tests {
     use super::*;
 
     fn between(from: &str, to: &str) -> (String, Answer) {
-        difference(from, to, "2026-03-01T12:00:00Z".parse().unwrap()).unwrap()
+        difference(from, to, datetime::from_unix_ms(1_772_366_400_000).unwrap()).unwrap()
     }
 
     #[test]
@@ -126,6 +135,13 @@ mod tests {
     fn backwards_is_negative() {
         let (text, answer) = between("2026-03-01", "2026-02-28");
         assert_eq!((text.as_str(), answer.days), ("From 2026-03-01 to 2026-02-28: -1 day (-1 day)", -1));
+    }
+
+    #[test]
+    fn months_are_whole_or_not_counted() {
+        assert!(between("2026-01-31", "2026-02-28").0.ends_with("28 days (1 month)"));
+        assert!(between("2026-01-15", "2026-02-14T23:00:00Z").0.ends_with("30 days (30 days, 23 hours)"));
+        assert!(between("2026-02-15", "2026-01-14T00:00:00Z").0.ends_with("-32 days (-1 month, -1 day)"));
     }
 
     #[test]

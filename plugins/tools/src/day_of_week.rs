@@ -1,9 +1,9 @@
 //! `day_of_week`: where a date stands in its week and in its year.
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use switchboard_sdk::Context;
+use time::OffsetDateTime;
 
 use crate::{
     datetime::{self, Moment},
@@ -25,15 +25,15 @@ pub(crate) struct Answer {
     /// The date, as in 2026-03-01.
     date: String,
     /// Monday to Sunday.
-    weekday: &'static str,
+    weekday: String,
     /// 1 for Monday to 7 for Sunday.
-    weekday_number: i8,
+    weekday_number: u8,
     /// The week's number by ISO 8601.
-    iso_week: i8,
+    iso_week: u8,
     /// The year that this week belongs to; in the first and last days of a year it can be another.
-    iso_week_year: i16,
+    iso_week_year: i32,
     /// 1 to 366.
-    day_of_year: i16,
+    day_of_year: u16,
     /// Whether the year has a 29 February.
     leap_year: bool,
 }
@@ -52,17 +52,17 @@ impl OfflineTool for DayOfWeek {
     }
 }
 
-fn describe(date: &str, now: Timestamp) -> Result<(String, Answer), String> {
-    let date = Moment::parse(date, now)?.zoned.date();
-    let week = date.iso_week_date();
+fn describe(date: &str, now: OffsetDateTime) -> Result<(String, Answer), String> {
+    let date = Moment::parse(date, now)?.at.date();
+    let (iso_week_year, iso_week, weekday) = date.to_iso_week_date();
     let answer = Answer {
-        date: date.to_string(),
-        weekday: datetime::weekday(date.weekday()),
-        weekday_number: date.weekday().to_monday_one_offset(),
-        iso_week: week.week(),
-        iso_week_year: week.year(),
-        day_of_year: date.day_of_year(),
-        leap_year: date.in_leap_year(),
+        date: datetime::date(date),
+        weekday: weekday.to_string(),
+        weekday_number: weekday.number_from_monday(),
+        iso_week,
+        iso_week_year,
+        day_of_year: date.ordinal(),
+        leap_year: time::util::is_leap_year(date.year()),
     };
     let Answer { date, weekday, iso_week, iso_week_year, day_of_year, .. } = &answer;
     let text = format!("{date} is a {weekday} (week {iso_week} of {iso_week_year}, day {day_of_year} of the year)");
@@ -75,14 +75,14 @@ mod tests {
 
     #[test]
     fn a_date_knows_its_week() {
-        let (text, answer) = describe("2027-01-01", Timestamp::UNIX_EPOCH).unwrap();
+        let (text, answer) = describe("2027-01-01", OffsetDateTime::UNIX_EPOCH).unwrap();
         assert_eq!(text, "2027-01-01 is a Friday (week 53 of 2026, day 1 of the year)");
         assert_eq!((answer.weekday_number, answer.leap_year), (5, false));
-        assert_eq!(describe("today", Timestamp::UNIX_EPOCH).unwrap().1.weekday, "Thursday");
+        assert_eq!(describe("today", OffsetDateTime::UNIX_EPOCH).unwrap().1.weekday, "Thursday");
     }
 
     #[test]
     fn a_time_counts_on_the_day_of_its_own_offset() {
-        assert_eq!(describe("2026-03-01T01:00:00+02:00", Timestamp::UNIX_EPOCH).unwrap().1.date, "2026-03-01");
+        assert_eq!(describe("2026-03-01T01:00:00+02:00", OffsetDateTime::UNIX_EPOCH).unwrap().1.date, "2026-03-01");
     }
 }

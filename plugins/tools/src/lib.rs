@@ -73,7 +73,7 @@ mod tests {
     fn every_tool_answers_with_a_text_and_a_value_that_fits_its_schema() {
         let calls = [
             ("calculator", json!({ "expression": "2 * (3 + 4)" }), "14"),
-            ("current_time", json!({}), "Thursday, 2026-01-01T00:00:00Z (UTC)"),
+            ("current_time", json!({}), "Thursday, 2026-01-01T00:00:00Z"),
             ("date_add", json!({ "date": "today", "amount": 90, "unit": "days" }), "Wednesday, 2026-04-01"),
             (
                 "date_difference",
@@ -85,11 +85,7 @@ mod tests {
                 json!({ "date": "2026-03-01" }),
                 "2026-03-01 is a Sunday (week 9 of 2026, day 60 of the year)",
             ),
-            (
-                "parse_time",
-                json!({ "time": "1772368200", "timezone": "+02:00" }),
-                "Sunday, 2026-03-01T14:30:00+02:00 (+02:00)",
-            ),
+            ("parse_time", json!({ "time": "1772368200", "timezone": "+02:00" }), "Sunday, 2026-03-01T14:30:00+02:00"),
             (
                 "text_statistics",
                 json!({ "text": "One. Two!" }),

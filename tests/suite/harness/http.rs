@@ -1,5 +1,7 @@
 //! HTTP requests to a server, with the answer's JSON.
 
+use std::sync::LazyLock;
+
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::Value;
 
@@ -11,13 +13,23 @@ pub struct Http {
     pub text: String,
 }
 
+/// One for all tests, since to make one is to read the machine's certificates. It keeps no connection,
+/// since each test has a runtime of its own.
+static CLIENT: LazyLock<reqwest::Client> =
+    LazyLock::new(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client"));
+
+/// A request to be completed and sent.
+pub fn http_request(method: Method, url: &str) -> RequestBuilder {
+    CLIENT.request(method, url)
+}
+
 impl Http {
     pub async fn get(url: &str) -> Self {
-        Self::send(reqwest::Client::new().get(url)).await
+        Self::send(CLIENT.get(url)).await
     }
 
     pub async fn request(method: Method, url: &str) -> Self {
-        Self::send(reqwest::Client::new().request(method, url)).await
+        Self::send(http_request(method, url)).await
     }
 
     pub async fn send(request: RequestBuilder) -> Self {

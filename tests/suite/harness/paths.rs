@@ -37,6 +37,11 @@ pub fn compile_cache() -> PathBuf {
     target_folder().join("test-compile-cache")
 }
 
+/// Where crates of plugin authors are compiled, so that their dependencies are compiled once.
+pub fn authors_target() -> PathBuf {
+    repository().join("target/authors")
+}
+
 /// The repository.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in the repository")

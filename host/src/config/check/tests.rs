@@ -206,13 +206,14 @@ fn each_bound_is_held_at_both_ends() {
         ("limits", "max_json_depth", "1", "101"),
         ("limits", "max_message_bytes", "\"1023B\"", "\"65MiB\""),
         ("limits", "handshake_burst", "0", "1000001"),
-        ("limits", "max_plugin_calls", "0", "16001"),
+        ("limits", "max_plugin_calls", "0", "2731"),
         ("heartbeat", "interval", "\"99ms\"", "\"11m\""),
         ("auth", "ticket_lifetime", "\"999ms\"", "\"601s\""),
         ("auth", "key_refresh", "\"999ms\"", "\"25h\""),
         ("plugin_defaults.limits", "max_memory_bytes", "65535", "\"5GiB\""),
         ("plugin_defaults.limits", "deadline", "\"0s\"", "\"61m\""),
-        ("plugin_defaults.limits", "max_call_depth", "-1", "17"),
+        ("plugin_defaults.limits", "max_call_depth", "-1", "9"),
+        ("plugin_defaults.limits", "max_table_elements", "-1", "100001"),
     ] {
         for value in [low, high] {
             one_fault(&format!("[{section}]\n{name} = {value}\n"), &[&format!(":2:{}:", name.len() + 4), "allowed: "]);

@@ -4,6 +4,7 @@
 
 use super::{
     super::{
+        PluginVersion,
         bindings::topics::{Host, Member, Position, Publication, Receipt, TopicError as GuestError},
         call_state::CallState,
         effects::{TopicError, TopicPosition},
@@ -64,9 +65,16 @@ impl Host for CallState {
     }
 }
 
+impl PluginVersion {
+    /// Whether the operator granted it this topic, or all that this pattern can name.
+    pub fn may_use_topic(&self, topic: &str) -> bool {
+        self.grants.topics.iter().any(|granted| covers(granted, topic))
+    }
+}
+
 impl CallState {
     fn granted(&self, topic: &str) -> Result<(), GuestError> {
-        if self.version.grants.topics.iter().any(|granted| covers(granted, topic)) {
+        if self.version.may_use_topic(topic) {
             return Ok(());
         }
         Err(GuestError::Forbidden("this plugin's `grants.topics` do not cover the topic".into()))

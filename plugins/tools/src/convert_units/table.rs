@@ -32,8 +32,9 @@ impl Unit {
         self.names.first().copied().unwrap_or_default()
     }
 
-    pub(super) fn longest_name(&self) -> &'static str {
-        self.names.iter().copied().max_by_key(|name| name.len()).unwrap_or_default()
+    /// Its first name that is more than a symbol.
+    pub(super) fn name(&self) -> &'static str {
+        self.names.iter().copied().find(|name| name.len() > 3).unwrap_or(self.symbol())
     }
 }
 
