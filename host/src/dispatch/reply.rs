@@ -33,9 +33,11 @@ impl Reply {
         Self { payload: ErrorPayload::new(code, error), label: code.as_str() }
     }
 
-    /// Whether the client sent something wrong, and not the operator took something away.
+    /// Whether the client sent something wrong, and not the operator took something away, or has yet to
+    /// bring it: a type that nobody handles now was handled a moment ago, or is waited for.
     pub fn blames_client(&self) -> bool {
-        ![ErrorCode::PluginDisabled, ErrorCode::PluginUnavailable].iter().any(|code| code.as_str() == self.label)
+        let operators = [ErrorCode::PluginDisabled, ErrorCode::PluginUnavailable, ErrorCode::UnknownMessageType];
+        !operators.iter().any(|code| code.as_str() == self.label)
     }
 
     fn help(mut self, help: String) -> Self {
