@@ -48,7 +48,8 @@ fn invitation(url: &str, admin: &str, token: &Option<String>, data_dir: &str, pl
         "\nSwitchboard listens at {url}\n  metrics and health at {admin}\n{token_line}
 Try, in another terminal:
   target/debug/switchboard connect {url} --data-dir {data_dir}
-    then type `ping`, or `echo {{\"text\":\"hello\"}}`, or `system {{\"action\":\"whoami\"}}`
+    then type `ping`, or `system {{\"action\":\"whoami\"}}`,
+    or `user_message {{\"content\":\"what is 6 * 7?\"}}`
   target/debug/switchboard plugin new hello
   target/debug/switchboard plugin build hello --out {plugin_dir}
     and, in the open connection, type `hello {{\"name\":\"you\"}}`

@@ -42,8 +42,8 @@ const LINES_AHEAD: usize = 16;
 ///
 /// A line is a whole envelope, `TYPE {payload}`, or just `TYPE`:
 ///
-///   {"type":"echo","payload":{"text":"hi"},"id":"1"}
-///   echo {"text":"hi"}
+///   {"type":"ping","payload":{"data":"hi"},"id":"1"}
+///   ping {"data":"hi"}
 ///   ping
 ///
 /// Without a token, one is signed with the key in the data folder, as `switchboard token` does.

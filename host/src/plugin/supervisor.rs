@@ -258,7 +258,7 @@ impl Supervisor {
             plugin = %name,
             version = %version.version,
             digest = %version.digest,
-            took_ms = took.as_secs_f64() * 1000.0,
+            took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "a plugin version takes traffic"
         );
     }
