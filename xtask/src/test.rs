@@ -61,11 +61,13 @@ fn steps() -> Vec<Step> {
     steps.push(cargo("clippy", "", &clippy));
     steps.extend(for_plugins("clippy", &clippy));
     steps.push(documentation());
-    let apart = ["test", "--workspace", "--exclude", "switchboard-tests", "--quiet", "--no-fail-fast"];
-    steps.push(cargo("unit tests", "", &apart));
+    // Always the whole workspace, of which targets are chosen: cargo compiles what it depends on anew for
+    // each other choice of packages, since their features add up differently.
+    steps.push(cargo("unit tests", "", &["test", "--workspace", "--lib", "--bins", "--quiet", "--no-fail-fast"]));
+    steps.push(cargo("examples in documentation", "", &["test", "--workspace", "--doc", "--quiet", "--no-fail-fast"]));
     steps.extend(for_plugins("native tests", &["test", "--workspace", "--quiet", "--no-fail-fast"]));
     steps.push(Step { name: "components".to_owned(), action: Action::Here(components) });
-    steps.push(cargo("tests over sockets", "", &["test", "-p", "switchboard-tests", "--no-fail-fast"]));
+    steps.push(cargo("tests over sockets", "", &["test", "--workspace", "--test", "suite", "--no-fail-fast"]));
     steps
 }
 
