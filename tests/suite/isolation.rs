@@ -89,8 +89,8 @@ async fn many_spinning_calls_at_once_do_not_silence_the_others() {
 async fn a_flood_ends_at_the_limit() {
     let server = hostile().config("[plugins.flood.limits]\nmax_emissions = 50").start().await;
     let mut client = Client::connect(&server, "mallory").await;
-    let answer = client.request("flood", json!({})).await;
-    client.request("ping", json!({})).await;
+    client.send("flood", json!({})).await;
+    let answer = client.expect("flood_result").await;
     let flooded = client.unread_of("flooded").len();
     assert!((40..=50).contains(&flooded), "{flooded} messages; {answer}");
 }
