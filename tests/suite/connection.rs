@@ -42,10 +42,10 @@ async fn one_connection_id_runs_from_the_upgrade_to_the_last_log_line() {
 
 #[tokio::test]
 async fn an_idle_connection_hears_a_heartbeat_and_a_silent_one_is_closed() {
-    let server = Server::builder().config("[heartbeat]\ninterval = \"200ms\"\ngrace = \"1s\"").start().await;
+    let server = Server::builder().config("[heartbeat]\ninterval = \"200ms\"\ngrace = \"2s\"").start().await;
     let mut client = Client::connect(&server, "alice").await;
     // As long as the client reads, its WebSocket answers pings: it lives for several periods of grace.
-    for _ in 0..12 {
+    for _ in 0..30 {
         let heartbeat = client.expect("heartbeat").await;
         assert!(heartbeat["payload"]["server_time"].as_f64().is_some(), "{heartbeat}");
     }
@@ -68,7 +68,7 @@ async fn the_token_is_renewed_during_the_connection() {
         .environment("TEST_SECRET", std::str::from_utf8(crate::harness::SECRET).expect("ASCII"))
         .start()
         .await;
-    let short = Claims::of("alice").with("exp", unix_now() + 4).sign();
+    let short = Claims::of("alice").with("exp", unix_now() + 6).sign();
     let mut client = Client::with_token(&server, &short).await.expect("accepted");
     let mut left = Client::with_token(&server, &short).await.expect("accepted");
     assert!(client.expect("token_expiring").await["payload"]["expires_at"].as_f64().is_some());
