@@ -147,7 +147,9 @@ async fn a_tool_of_a_plugin_that_is_replaced_or_removed_follows_it() {
 
 #[tokio::test]
 async fn a_bare_request_beyond_the_limit_in_flight_is_refused_by_its_id() {
-    let config = "[limits]\nmax_in_flight = 1";
+    // The call has to outlast the second for which a full inbox is not read.
+    let config = "[limits]\nmax_in_flight = 1\n[plugins.slow.limits]\ncpu_time = \"30s\"\ndeadline = \"30s\"\n\
+                  [plugins.jsonrpc.limits]\ndeadline = \"30s\"";
     let server = Server::builder().shipped(&["jsonrpc"]).plugin("slow", guest("slow")).config(config).start().await;
     let bearer = format!("Bearer {}", token("alice"));
     let headers = [("authorization", bearer.as_str()), ("sec-websocket-protocol", "mcp")];
@@ -155,7 +157,7 @@ async fn a_bare_request_beyond_the_limit_in_flight_is_refused_by_its_id() {
     client.send_text(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).await;
     let tools = client.next().await;
     let name = &tools["result"]["tools"][0]["name"];
-    client.send_text(&tool_call(name, json!({ "ms": 2_500 })).to_string()).await;
+    client.send_text(&tool_call(name, json!({ "ms": 4_000 })).to_string()).await;
     // A notification is not answered, and what follows it is refused by name.
     client.send_text(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await;
     client.send_text(r#"{"jsonrpc":"2.0","id":"seven","method":"ping"}"#).await;
