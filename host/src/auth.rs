@@ -54,6 +54,26 @@ pub(crate) struct Principal {
     pub expires_at: u64,
     /// The token's `jti`, for revocation.
     pub token_id: Option<String>,
+    /// The token's `iat` in Unix seconds, for revocation.
+    pub issued_at: Option<u64>,
+    /// The claims that the operator's rules look at. Plugins never see them.
+    pub rule_claims: Arc<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Principal {
+    /// A name, and nothing that a token says beyond it.
+    pub fn named(tenant: Option<&str>, subject: &str) -> Self {
+        Self {
+            subject: subject.to_owned(),
+            tenant: tenant.map(str::to_owned),
+            scopes: Vec::new(),
+            claims_json: "{}".into(),
+            expires_at: u64::MAX,
+            token_id: None,
+            issued_at: None,
+            rule_claims: Arc::default(),
+        }
+    }
 }
 
 /// Decides who is calling.

@@ -54,13 +54,17 @@ close_codes! {
     Evicted = 4003, "evicted";
     /// A token with another subject was offered during the connection.
     IdentityMismatch = 4004, "identity_mismatch";
+    /// The token was revoked: come back only with a newer one.
+    TokenRevoked = 4005, "token_revoked";
     /// Too many frames that were wrong or over the rate.
     PolicyViolation = 4008, "policy_violation";
+    /// Another socket resumed this session.
+    TakenOver = 4103, "taken_over";
     /// The token expired during the connection.
     TokenExpired = 4105, "token_expired";
     /// Nothing was heard for longer than the grace period.
     HeartbeatTimeout = 4202, "heartbeat_timeout";
-    /// The client read more slowly than messages came in.
+    /// The client read more slowly than messages came in. The session can be resumed.
     SlowConsumer = 4204, "slow_consumer";
 }
 

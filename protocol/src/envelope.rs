@@ -323,6 +323,24 @@ pub struct ServerMessage<'a, P> {
     /// Names the run of offsets; after a change of it, positions start anew.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Cow<'a, str>>,
+    /// Position in the session, rising by one with each message that a resumption brings back. Written
+    /// by [`with_seq`], because the rest of a message is shared by all of its receivers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+}
+
+/// The frame of an encoded message with its `seq` added as the last field.
+#[must_use]
+pub fn with_seq(message: &[u8], seq: u64) -> Vec<u8> {
+    use std::io::Write as _;
+    // `,"seq":` and the digits of the largest number.
+    const MOST: usize = 7 + 20;
+    let mut frame = Vec::with_capacity(message.len() + MOST);
+    // An encoded message ends with a brace, and has fields before it.
+    frame.extend_from_slice(message.strip_suffix(b"}").unwrap_or(message));
+    // Writing to a Vec cannot fail.
+    let _ = write!(frame, ",\"seq\":{seq}}}");
+    frame
 }
 
 impl<'a, P: Serialize> ServerMessage<'a, P> {
@@ -336,6 +354,7 @@ impl<'a, P: Serialize> ServerMessage<'a, P> {
             topic: None,
             offset: None,
             epoch: None,
+            seq: None,
         }
     }
 
@@ -422,6 +441,14 @@ mod tests {
         let fault = fault(br#"{"id":"7","type":"a","payload":3}"#);
         assert_eq!(fault.correlation_id(), Some("7"));
         assert_eq!(fault.to_string(), "`payload` must be an object, and is a number");
+    }
+
+    #[test]
+    fn a_seq_is_added_to_what_was_encoded() {
+        let message = ServerMessage::new("a", serde_json::json!({})).encode().expect("it is JSON");
+        let frame = with_seq(&message, u64::MAX);
+        let read: ServerMessage<'_, serde_json::Value> = serde_json::from_slice(&frame).expect("it is JSON");
+        assert_eq!((read.seq, &*read.message_type), (Some(u64::MAX), "a"));
     }
 
     #[test]

@@ -69,6 +69,8 @@ error_codes! {
     JwtIssuerInvalid = "JWT_ISSUER_INVALID", 401, false, "get a token from the issuer that this server trusts";
     /// The token's `alg` is not on the server's allow-list.
     JwtAlgorithmRefused = "JWT_ALGORITHM_REFUSED", 401, false, "get a token signed with an algorithm that the server allows";
+    /// The operator revoked the token, or all tokens of its subject, or all that were issued before some time.
+    JwtRevoked = "JWT_REVOKED", 401, false, "log in again to get a new token";
     /// A claim that is required (`sub`, `exp`) is missing or of the wrong type.
     JwtClaimInvalid = "JWT_CLAIM_INVALID", 401, false, "ask the issuer to include the claim as RFC 7519, section 4.1, describes it";
     /// A token that was offered during the connection belongs to somebody else.
@@ -122,8 +124,12 @@ error_codes! {
     ReservedMessageType = "RESERVED_MESSAGE_TYPE", 400, true, "choose another type: this one belongs to the server";
     /// The payload does not fit the schema that the handler declared.
     PayloadInvalid = "PAYLOAD_INVALID", 400, true, "correct the payload at the path that the error names; GET /ws/config holds the schema";
-    /// The user, or all users together, hold as many unused tickets as they may.
-    RateLimited = "RATE_LIMITED", 429, true, "use the tickets that you have, or wait for `retry_after_ms`: by then they have expired";
+    /// More messages (or tickets) than the connection, the user or the message type may have in that time.
+    RateLimited = "RATE_LIMITED", 429, true, "wait for `retry_after_ms`, and send more slowly";
+    /// An `ack` names a `seq` that the server has not sent.
+    AckInvalid = "ACK_INVALID", 400, true, "acknowledge the highest `seq` that was received";
+    /// The server stopped before the handler had finished; whether it took effect is not known.
+    MessageInterrupted = "MESSAGE_INTERRUPTED", 503, true, "find out what became of it, or send it again under a new `id` if doing it twice does no harm";
     /// The session has as many unanswered messages as it may.
     TooManyInFlight = "TOO_MANY_IN_FLIGHT", 429, true, "wait for answers before sending more";
 

@@ -16,10 +16,13 @@ mod reference;
 
 pub use close_code::CloseCode;
 pub use discovery::{Discovery, Endpoints, HandledType};
-pub use envelope::{ClientMessage, EnvelopeFault, ServerMessage, unix_seconds};
+pub use envelope::{ClientMessage, EnvelopeFault, ServerMessage, unix_seconds, with_seq};
 pub use error_code::{ErrorCode, HttpStatus};
 pub use message_type::{InvalidMessageType, MessageType};
-pub use messages::{ConnectionEstablished, ErrorPayload, Heartbeat, Limits, Reconnect, TokenExpiring};
+pub use messages::{
+    Ack, ConnectionEstablished, ErrorPayload, Heartbeat, Limits, Reconnect, ReplayComplete, Resume, ResumeFailed,
+    ResumeFailure, Resumed, TokenExpiring,
+};
 pub use reference::errors_page;
 
 /// The version of this protocol, sent in `connection_established` and by `/ws/config`.

@@ -132,14 +132,7 @@ mod tests {
     use super::*;
 
     fn user(tenant: Option<&str>, subject: &str) -> Principal {
-        Principal {
-            subject: subject.to_owned(),
-            tenant: tenant.map(str::to_owned),
-            scopes: vec![],
-            claims_json: "{}".into(),
-            expires_at: 0,
-            token_id: None,
-        }
+        Principal::named(tenant, subject)
     }
 
     fn admit(users: &Users, principal: &Principal, limit: usize, on_limit: OnUserLimit) -> Option<UserSlot> {

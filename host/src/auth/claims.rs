@@ -30,6 +30,8 @@ pub(super) fn principal(claims: &Map<String, Value>, auth: &AuthConfig, now: u64
         claims_json: visible(claims, &auth.plugin_claims),
         expires_at,
         token_id: name(claims, "jti")?,
+        issued_at: issued_at(claims)?,
+        rule_claims: Arc::default(),
     })
 }
 
@@ -46,6 +48,12 @@ fn check_times(claims: &Map<String, Value>, leeway: u64, now: u64) -> Result<u64
         return Err(Rejection::NotYetValid);
     }
     Ok(expires_at)
+}
+
+/// `iat`, rounded down.
+fn issued_at(claims: &Map<String, Value>) -> Result<Option<u64>, Rejection> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between 0 and LATEST")]
+    Ok(seconds(claims, "iat")?.map(|seconds| seconds.floor() as u64))
 }
 
 /// A `NumericDate`, which may have a fraction.

@@ -157,14 +157,7 @@ mod tests {
     const LIFETIME: Duration = Duration::from_secs(30);
 
     fn principal(subject: &str) -> Principal {
-        Principal {
-            subject: subject.to_owned(),
-            tenant: None,
-            scopes: vec![],
-            claims_json: "{}".into(),
-            expires_at: 1000,
-            token_id: None,
-        }
+        Principal { expires_at: 1000, ..Principal::named(None, subject) }
     }
 
     fn is_empty(tickets: &Tickets) -> bool {

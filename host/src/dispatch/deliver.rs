@@ -282,6 +282,7 @@ fn encode_publication(publication: &Publication, payload: &RawValue, topic: &str
         topic: Some(topic.into()),
         offset: Some(publication.offset),
         epoch: Some(epoch.into()),
+        seq: None,
     };
     // Strings, numbers and JSON that was parsed before can be written.
     Frame::kept(message.encode().unwrap_or_default())

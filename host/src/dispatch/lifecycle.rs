@@ -68,6 +68,7 @@ impl Dispatcher {
         let established = ConnectionEstablished {
             connection_id: session.connection_id.to_string(),
             session_id: session.id.to_string(),
+            resume_token: String::new(),
             user_id: session.principal().subject.clone(),
             epoch: deliver.run.to_string(),
             server_time: unix_seconds(SystemTime::now()),

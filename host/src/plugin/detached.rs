@@ -20,14 +20,7 @@ const NOBODY: &str = "internal";
 /// The circumstances of a call that the host makes for itself.
 pub(crate) fn context(deadline: Instant) -> CallContext {
     // A subject that no verified token has.
-    let principal = Principal {
-        subject: String::new(),
-        tenant: None,
-        scopes: Vec::new(),
-        claims_json: "{}".into(),
-        expires_at: u64::MAX,
-        token_id: None,
-    };
+    let principal = Principal::named(None, "");
     CallContext {
         caller: Caller {
             connection_id: NOBODY.into(),

@@ -77,14 +77,7 @@ mod tests {
     use crate::session::{Outbox, state::State};
 
     fn session(id: &str, tenant: Option<&str>, subject: &str) -> Arc<Session> {
-        let principal = Principal {
-            subject: subject.into(),
-            tenant: tenant.map(str::to_owned),
-            scopes: vec![],
-            claims_json: "{}".into(),
-            expires_at: 0,
-            token_id: None,
-        };
+        let principal = Principal::named(tenant, subject);
         let outbox = Outbox::new(1, Counter::default());
         Arc::new(Session::new(id.into(), format!("ws_{id}").into(), principal, outbox, State::Authenticating))
     }

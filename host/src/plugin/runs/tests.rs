@@ -57,14 +57,7 @@ impl Effects for Recorder {
 }
 
 fn principal(subject: &str, tenant: Option<&str>) -> Principal {
-    Principal {
-        subject: subject.into(),
-        tenant: tenant.map(Into::into),
-        scopes: vec![],
-        claims_json: "{}".into(),
-        expires_at: 0,
-        token_id: None,
-    }
+    Principal::named(tenant, subject)
 }
 
 fn outlet(recorder: &Arc<Recorder>, subject: &str) -> RunOutlet {
