@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub auth: AuthConfig,
     pub origins: OriginConfig,
     pub limits: LimitConfig,
+    pub sessions: SessionConfig,
     pub heartbeat: HeartbeatConfig,
     pub logging: LoggingConfig,
     /// What a plugin is given that has no section of its own, or leaves something out there.
@@ -166,6 +167,25 @@ pub(crate) enum OnUserLimit {
     EvictOldest,
     /// The new one is refused.
     Refuse,
+}
+
+/// What outlives a socket.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SessionConfig {
+    /// How long a session outlives its socket, and how old a kept frame may be.
+    pub resume_window: Duration,
+    /// Frames of one session that are kept, and that may be written without a receipt.
+    pub max_unconfirmed_frames: usize,
+    /// Their bytes.
+    pub max_unconfirmed_bytes: usize,
+    /// Memory of all detached sessions.
+    pub max_detached_bytes: usize,
+    /// Detached sessions of one user.
+    pub max_detached_per_user: usize,
+    /// How long a handled message is remembered by its id.
+    pub idempotency_window: Duration,
+    /// Handled messages of one user that are remembered.
+    pub idempotency_ids_per_user: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]

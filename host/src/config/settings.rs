@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{
-    AuthConfig, Grants, HeartbeatConfig, LimitConfig, LoggingConfig, PluginLimits, ServerConfig,
+    AuthConfig, Grants, HeartbeatConfig, LimitConfig, LoggingConfig, PluginLimits, ServerConfig, SessionConfig,
     reader::Reader,
     setting::{ENVIRONMENTS, Element, Kind, Setting},
 };
@@ -140,6 +140,16 @@ section! { LIMITS, limits -> LimitConfig;
     max_plugin_calls fixed: count(1, MAX_CALLS), "1000", "Calls into plugins at one time, in all. Address space is reserved for as many when the process starts.";
 }
 
+section! { SESSIONS, sessions -> SessionConfig;
+    resume_window: time(100, 86_400), r#""120s""#, "How long a session outlives its socket, and how old a message may be that is sent again. A tunnel, a lid or a deploy takes less than two minutes.";
+    max_unconfirmed_frames: count(16, MANY), "1024", "Messages that one session keeps to send them again, and that may be on their way without a receipt. More than an agent's run emits within the time that a receipt takes. Of sessions begun from then on.";
+    max_unconfirmed_bytes: bytes(KIB, GIB), r#""256KiB""#, "Their bytes. As much as a connection of 10 MB/s carries in 25 ms; with ten thousand clients, all of which lag, it is 2.5 GiB. Of sessions begun from then on.";
+    max_detached_bytes: bytes(KIB, 64 * GIB), r#""256MiB""#, "Memory of all sessions that wait for their client's return. Beyond it, the one that has waited longest is given up. A thousand full sessions.";
+    max_detached_per_user: count(1, 10_000), "16", "Sessions of one user that wait for a return; beyond it, the oldest is given up. As many as a user may have connections.";
+    idempotency_window: time(100, 86_400), r#""5m""#, "For how long a handled message is remembered by its `id`, so that a repeat is answered from the record and not handled again. Longer than `resume_window`, so that whoever comes back late can still repeat without harm.";
+    idempotency_ids_per_user: count(1, 100_000), "1000", "Messages of one user that are remembered; beyond it, those that finished first are forgotten. Three a second for the whole window, which no person sends.";
+}
+
 section! { HEARTBEAT, heartbeat -> HeartbeatConfig;
     interval: time(100, 600), r#""25s""#, "How often an idle socket hears something. Shorter than the 30 seconds after which the strictest proxies cut.";
     grace: time(200, 3_600), r#""60s""#, "Silence for this long closes the socket with 4202. Two heartbeats may be lost.";
@@ -188,6 +198,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "origins.staging", sentence: "Before production.", settings: ORIGINS_OF_ONE },
     Section { path: "origins.production", sentence: "For users.", settings: ORIGINS_OF_ONE },
     Section { path: "limits", sentence: "What clients may use.", settings: LIMITS },
+    Section { path: "sessions", sentence: "What outlives a socket.", settings: SESSIONS },
     Section { path: "heartbeat", sentence: "How a lost peer is noticed.", settings: HEARTBEAT },
     Section { path: "logging", sentence: "What is logged, and how.", settings: LOGGING },
     Section {
