@@ -13,7 +13,7 @@ use crate::{
     config::{Config, LiveConfig, check::Checked, raw::Sources, reload},
     dispatch::{Dispatcher, Parts},
     plugin::{PluginStatus, Plugins},
-    session::{Order, Sessions},
+    session::{Order, Sessions, detached::Detached},
     shutdown::Shutdown,
     telemetry::{self, Metrics, metrics::Outcome},
     tools::Toolbox,
@@ -52,7 +52,7 @@ impl Host {
             .context("the keys that verify tokens cannot be used")?;
         let admission = Admission::new(config.clone(), metrics.clone());
         let plugins = Plugins::start(config.clone(), metrics.clone(), tasks, stop.clone()).await?;
-        let sessions = Arc::new(Sessions::default());
+        let sessions = Arc::new(Sessions::new(Arc::new(Detached::new(now.sessions.max_detached_bytes))));
         let dispatcher = Dispatcher::new(Parts {
             config: config.clone(),
             metrics: metrics.clone(),
@@ -60,10 +60,13 @@ impl Host {
             plugins: plugins.clone(),
             sessions: sessions.clone(),
             toolbox: Toolbox::new(),
+            connections: shutdown.connections.clone(),
             tasks: tasks.clone(),
         });
         watch_config(sources, digest, &config, &metrics, &shutdown);
         reap_now_and_then(dispatcher.clone(), &shutdown);
+        let (detached, end) = (dispatcher.clone(), stop.clone());
+        tasks.spawn(async move { detached.look_after_detached(end).await });
 
         let edge = Arc::new(Edge {
             config: config.clone(),
@@ -89,7 +92,15 @@ impl Host {
 
     /// Says goodbye to every client, and returns when all work has ended or its time is over.
     pub async fn leave(&self) {
-        let order = |order| self.sessions.all().iter().for_each(|session| session.order(order));
+        let order = |order| {
+            for session in self.sessions.all() {
+                match session.connection() {
+                    Some(connection) => connection.order(order),
+                    None if order == Order::Abandon => session.handlers.abandon(),
+                    None => {}
+                }
+            }
+        };
         let limit = self.config.load().server.drain_timeout;
         let finished = self.shutdown.drain(limit, || order(Order::Leave), || order(Order::Abandon)).await;
         tracing::info!(finished, "left");

@@ -2,7 +2,7 @@
 //!
 //! Nothing above this module knows of axum, hyper or WebSocket frames. Reading order: `listener`
 //! (bytes to requests), `http` (the routes), `upgrade` (who may have a socket), `websocket` (the life
-//! of one, with `reader`, `writer`, `running` and `heartbeat`), and `codec` (frames of each
+//! of one, with `reader`, `writer`, `line` and `heartbeat`), and `codec` (frames of each
 //! subprotocol).
 
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use std::sync::Arc;
 mod codec;
 mod heartbeat;
 pub(crate) mod http;
+mod line;
 pub(crate) mod listener;
 mod reader;
 mod refusal;
-mod running;
 mod upgrade;
 mod websocket;
 mod writer;

@@ -67,6 +67,15 @@ pub(crate) fn reserved(message_type: &MessageType) -> Reply {
     Reply::new(ErrorCode::ReservedMessageType, format!("{message_type:?} is a type of the server"))
 }
 
+pub(crate) fn resume_too_late() -> Reply {
+    Reply::new(ErrorCode::ReservedMessageType, "`resume` can only be the first frame on a socket")
+        .help("open another socket, and send `resume` before anything else".into())
+}
+
+pub(crate) fn ack_ahead(seq: u64, sent: u64) -> Reply {
+    Reply::new(ErrorCode::AckInvalid, format!("/payload/seq: {seq} was not sent yet; the last was {sent}"))
+}
+
 pub(crate) fn payload(problem: String) -> Reply {
     Reply::new(ErrorCode::PayloadInvalid, problem)
 }

@@ -30,6 +30,12 @@ pub(crate) struct Close {
     pub code: u16,
 }
 
+/// Labels `reason`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Reason {
+    pub reason: &'static str,
+}
+
 /// Labels `plugin`, `outcome`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct PluginOutcome {
@@ -94,6 +100,11 @@ metrics! {
     authentications: Family<Outcome, Counter> = Family::default(), "authentications", None, "`outcome`: `accepted` or an error code", "Tokens and tickets that were checked";
     handshake_addresses: Gauge = Gauge::default(), "handshake_addresses", None, "", "Addresses whose rate of handshakes is remembered";
     closes: Family<Close, Counter> = Family::default(), "closes", None, "`code`: the WebSocket close code", "Connections that were closed";
+    sessions_detached: Gauge = Gauge::default(), "sessions_detached", None, "", "Sessions that wait for their client to come back";
+    detached_bytes: Gauge = Gauge::default(), "sessions_detached", Some(Unit::Bytes), "", "What they hold, about";
+    sessions_lost: Family<Reason, Counter> = Family::default(), "sessions_lost", None, "`reason`: `expired`, `memory`, `user_limit` or `overflow`", "Detached sessions that ended before their client came back";
+    resumptions: Family<Outcome, Counter> = Family::default(), "resumptions", None, "`outcome`: `resumed` or the reason of `resume_failed`", "Attempts to resume a session";
+    frames_replayed: Counter = Counter::default(), "frames_replayed", None, "", "Frames that resumed sessions had missed";
     frames_received: Counter = Counter::default(), "frames_received", None, "", "Text and binary frames from clients";
     bytes_received: Counter = Counter::default(), "received", Some(Unit::Bytes), "", "Bytes of frames from clients";
     frames_sent: Counter = Counter::default(), "frames_sent", None, "", "Frames written to clients";
@@ -142,6 +153,8 @@ mod tests {
         metrics.handshakes.get_or_create(&outcome).inc();
         metrics.authentications.get_or_create(&outcome).inc();
         metrics.config_reloads.get_or_create(&outcome).inc();
+        metrics.resumptions.get_or_create(&Outcome { outcome: "resumed" }).inc();
+        metrics.sessions_lost.get_or_create(&Reason { reason: "memory" }).inc();
         metrics.closes.get_or_create(&Close { code: 1000 }).inc();
         metrics.errors_sent.get_or_create(&Code { code: "INVALID_JSON" }).inc();
         metrics.messages.get_or_create(&plugin_outcome).inc();
