@@ -104,10 +104,10 @@ impl Writer<'_> {
         // that only listens would be taken for lost.
         self.ping(sink).await?;
         for frame in batch.drain(..) {
-            let Some(bytes) = self.codec.outbound(frame.bytes) else { continue };
+            let Some((kind, bytes)) = self.codec.outbound(frame.bytes) else { continue };
             self.metrics.frames_sent.inc();
             self.metrics.bytes_sent.inc_by(bytes.len() as u64);
-            within(sink.feed(text(bytes))).await?;
+            within(sink.feed(message(kind, bytes))).await?;
         }
         self.traffic.note_sent();
         Ok(())
@@ -136,9 +136,9 @@ impl Writer<'_> {
     }
 }
 
-/// As a frame, because the bytes are known to be UTF-8: they were written by a JSON encoder.
-fn text(bytes: Bytes) -> Message {
-    Message::Frame(WireFrame::message(bytes, OpCode::Data(Data::Text), true))
+/// As a frame, because the bytes of a text are known to be UTF-8: they were written by a JSON encoder.
+fn message(kind: Data, bytes: Bytes) -> Message {
+    Message::Frame(WireFrame::message(bytes, OpCode::Data(kind), true))
 }
 
 async fn within(write: impl Future<Output = Result<(), Error>>) -> Result<(), Written> {
