@@ -61,14 +61,20 @@ pub fn compilers() -> String {
     COMPILERS.iter().map(|tool| format!("{}={}\n", tool.name, (tool.detect)().unwrap_or_default())).collect()
 }
 
-/// Their Python environment.
+/// The Python environment of the Autobahn cases.
 pub fn autobahn_folder() -> PathBuf {
     process::target().join("tools").join(AUTOBAHN.replace("==", "-"))
 }
 
+/// A program of that environment.
+pub fn autobahn_program(name: &str) -> PathBuf {
+    let programs = autobahn_folder().join(if cfg!(windows) { "Scripts" } else { "bin" });
+    programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
+
 fn cases() -> Option<String> {
-    let folder = autobahn_folder();
-    folder.is_dir().then(|| format!("in {}", folder.display()))
+    let program = autobahn_program("kosoku");
+    program.is_file().then(|| program.display().to_string())
 }
 
 fn native() -> Option<String> {

@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use super::verdict::Verdict;
 use crate::{
     process,
-    tools::{AUTOBAHN, autobahn_folder},
+    tools::{AUTOBAHN, autobahn_folder, autobahn_program},
 };
 
 /// Cases at one time. More than the machine has cores, because some of them wait for seconds.
@@ -35,56 +35,20 @@ for cases in json.loads((report / 'index.json').read_text()).values():
         print(name, case['behavior'], case['behaviorClose'], ' '.join(' '.join(words).split()), sep='\t')
 ";
 
-pub struct Suite {
-    /// The environment's folder.
-    folder: PathBuf,
-}
+/// The suite, installed.
+pub struct Suite(());
 
 impl Suite {
     /// Installs it, if it is not there.
     pub fn installed() -> anyhow::Result<Self> {
-        let suite = Self { folder: autobahn_folder() };
-        if suite.is_there() {
-            return Ok(suite);
+        if !answers() {
+            eprintln!("installing {AUTOBAHN} into {}", autobahn_folder().display());
+            install().with_context(help)?;
         }
-        eprintln!("installing {AUTOBAHN} into {}", suite.folder.display());
-        suite.install().with_context(|| suite.help())?;
-        if !suite.is_there() {
-            bail!("{AUTOBAHN} was installed and does not answer\n{}", suite.help());
+        if !answers() {
+            bail!("{AUTOBAHN} was installed and does not answer\n{}", help());
         }
-        Ok(suite)
-    }
-
-    fn is_there(&self) -> bool {
-        let mut command = Command::new(self.program("kosoku"));
-        command.arg("-h").stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    }
-
-    fn install(&self) -> anyhow::Result<()> {
-        process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&self.folder))?;
-        let mut pip = Command::new(self.program("python"));
-        // A wheel: compiling it would take another Rust and minutes.
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--only-binary",
-            ":all:",
-            AUTOBAHN,
-        ]);
-        process::run(&mut pip)
-    }
-
-    fn help(&self) -> String {
-        let folder = self.folder.display();
-        format!(
-            "the Autobahn cases need Python 3.10 or later with venv (Debian: python3-venv), and {AUTOBAHN} of PyPI; \
-             where PyPI cannot be reached, download the wheel elsewhere (`pip download --no-deps {AUTOBAHN}`) and run \
-             `python3 -m venv {folder} && {folder}/bin/pip install FILE.whl`"
-        )
+        Ok(Self(()))
     }
 
     /// Runs the cases, or all without any, and returns what the report says. The report stays in the
@@ -92,7 +56,7 @@ impl Suite {
     pub fn run(&self, url: &str, cases: &[String], folder: &Path, limit: Duration) -> anyhow::Result<Vec<Verdict>> {
         let (report, log) = (folder.join("report"), folder.join("suite.log"));
         let output = File::create(&log).context("the suite's log cannot be made")?;
-        let mut command = Command::new(self.program("kosoku"));
+        let mut command = Command::new(autobahn_program("kosoku"));
         command.arg(url).args(["--parallelism", PARALLEL, "--outdir"]).arg(&report);
         command.args(cases.iter().flat_map(|case| ["--include", case]));
         command.stdout(output.try_clone()?).stderr(output);
@@ -100,21 +64,40 @@ impl Suite {
         if !report.join("index.json").is_file() {
             bail!("the suite made no report ({status}): see {}", log.display());
         }
-        self.read(&report)
+        read(&report)
     }
+}
 
-    fn read(&self, report: &Path) -> anyhow::Result<Vec<Verdict>> {
-        let output = Command::new(self.program("python")).args(["-c", READ_REPORT]).arg(report).output()?;
-        if !output.status.success() {
-            bail!("the report cannot be read: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-        String::from_utf8(output.stdout).context("the report is no text")?.lines().map(Verdict::read).collect()
+fn read(report: &Path) -> anyhow::Result<Vec<Verdict>> {
+    let output = Command::new(autobahn_program("python")).args(["-c", READ_REPORT]).arg(report).output()?;
+    if !output.status.success() {
+        bail!("the report cannot be read: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
+    String::from_utf8(output.stdout).context("the report is no text")?.lines().map(Verdict::read).collect()
+}
 
-    fn program(&self, name: &str) -> PathBuf {
-        let programs = self.folder.join(if cfg!(windows) { "Scripts" } else { "bin" });
-        programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
-    }
+fn answers() -> bool {
+    let mut command = Command::new(autobahn_program("kosoku"));
+    command.arg("-h").stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn install() -> anyhow::Result<()> {
+    process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(autobahn_folder()))?;
+    let mut pip = Command::new(autobahn_program("python"));
+    // A wheel: compiling it would take another Rust and minutes.
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", AUTOBAHN]);
+    process::run(&mut pip)
+}
+
+fn help() -> String {
+    let folder = autobahn_folder();
+    let folder = folder.display();
+    format!(
+        "the Autobahn cases need Python 3.10 or later with venv (Debian: python3-venv), and {AUTOBAHN} of PyPI; \
+         where PyPI cannot be reached, download the wheel elsewhere (`pip download --no-deps {AUTOBAHN}`) and run \
+         `python3 -m venv {folder} && {folder}/bin/pip install FILE.whl`"
+    )
 }
 
 /// Returns when the program has ended, and ends it itself when its time is over.
