@@ -11,6 +11,8 @@ mod plugin;
 mod serve;
 mod token;
 
+use crate::host::Service;
+
 /// A message router whose handlers are sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
 #[command(name = "switchboard", version, about, propagate_version = true)]
@@ -37,8 +39,20 @@ enum Command {
 /// it did not, 2 (from clap) when the command line itself is wrong.
 #[must_use]
 pub fn main() -> ExitCode {
+    run(Service::Route)
+}
+
+/// [`main`] for an executable whose `serve` sends every message back as it came. Tests of conformance
+/// examine the WebSocket stack through it; nothing that is installed calls it.
+#[doc(hidden)]
+#[must_use]
+pub fn main_of_echo() -> ExitCode {
+    run(Service::Echo)
+}
+
+fn run(service: Service) -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Serve(args) => serve::run(args).map(success),
+        Command::Serve(args) => serve::run(args, service).map(success),
         Command::Token(args) => token::run(args).map(success),
         Command::Config(args) => config::run(args),
         Command::Connect(args) => runtime().and_then(|runtime| runtime.block_on(connect::run(args))).map(success),

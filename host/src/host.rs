@@ -20,6 +20,8 @@ use crate::{
     transport::{self, Edge, listener},
 };
 
+pub(crate) use crate::transport::Service;
+
 /// How often topics that nobody uses any more are looked for.
 const REAP_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -35,7 +37,7 @@ pub(crate) struct Host {
 
 impl Host {
     /// Returns when every plugin was brought to traffic or failed, and both listeners accept.
-    pub async fn start(sources: Sources, checked: Checked) -> anyhow::Result<Self> {
+    pub async fn start(sources: Sources, checked: Checked, service: Service) -> anyhow::Result<Self> {
         let digest = checked.digest;
         let config = LiveConfig::from_checked(checked);
         let now = config.load();
@@ -69,6 +71,7 @@ impl Host {
         tasks.spawn(async move { detached.look_after_detached(end).await });
 
         let edge = Arc::new(Edge {
+            service,
             config: config.clone(),
             metrics: metrics.clone(),
             auth,

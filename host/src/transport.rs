@@ -23,8 +23,18 @@ use crate::{
     shutdown::Shutdown, telemetry::Metrics,
 };
 
+/// What becomes of the messages on a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Plugins handle them.
+    Route,
+    /// They go back as they came: how a suite of conformance examines the socket. No setting leads here.
+    Echo,
+}
+
 /// What the routes need. One per host.
 pub(crate) struct Edge {
+    pub service: Service,
     pub config: LiveConfig,
     pub metrics: Arc<Metrics>,
     pub auth: Arc<Authenticator>,

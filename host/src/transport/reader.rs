@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::SplitStream};
 use switchboard_protocol::CloseCode;
 use tokio::time::{sleep_until, timeout};
-use tokio_tungstenite::tungstenite::{Error, Message, error::ProtocolError};
+use tokio_tungstenite::tungstenite::{Error, Message, error::ProtocolError, protocol::frame::coding::Data};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     auth::expiry::{Due, Expiry},
     dispatch::{ResumeAsked, Step},
-    session::{Attachment, Order, Session, state::Event},
+    session::{Attachment, Frame, Order, Session, state::Event},
 };
 
 /// How long a client waits silently for one of its own messages to finish.
@@ -153,8 +153,8 @@ impl<'a> Reader<'a> {
         };
         self.heartbeat.heard(Instant::now());
         match message {
-            Message::Text(text) => self.frame(text.into()),
-            Message::Binary(bytes) => self.frame(bytes),
+            Message::Text(text) => self.frame(Data::Text, text.into()),
+            Message::Binary(bytes) => self.frame(Data::Binary, bytes),
             Message::Close(frame) => return Some(Ending::Left(frame.map(|frame| frame.code.into()))),
             Message::Pong(data) => self.pong(&data),
             // The engine answers pings itself.
@@ -172,10 +172,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn frame(&mut self, frame: Bytes) {
+    fn frame(&mut self, kind: Data, frame: Bytes) {
         self.edge.metrics.frames_received.inc();
         self.edge.metrics.bytes_received.inc_by(frame.len() as u64);
-        if !self.session().handlers.is_full() {
+        if let Some(echo) = self.codec.echo(kind, &frame) {
+            // A client that is leaving gets no echo.
+            let _ = self.session().push(Frame::kept(echo));
+        } else if !self.session().handlers.is_full() {
             self.take(&frame);
         } else if self.stalled {
             self.refuse_overflow(&frame);

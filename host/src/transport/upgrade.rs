@@ -29,7 +29,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::Instrument as _;
 
 use super::{
-    Edge,
+    Edge, Service,
     codec::Codec,
     http,
     line::Line,
@@ -105,9 +105,10 @@ async fn shake_hands(edge: &Arc<Edge>, connection_id: &str, mut request: Parts) 
     let user_slot = edge.admission.admit_user(&authenticated.principal, connection_id)?;
 
     let response = switching_protocols(&key, authenticated.subprotocol.as_deref())?;
-    let codec = match authenticated.subprotocol.as_deref() {
-        Some(SUBPROTOCOL_MCP) => Codec::BareJsonrpc,
-        _ => Codec::Envelope,
+    let codec = match (edge.service, authenticated.subprotocol.as_deref()) {
+        (Service::Echo, _) => Codec::Echo,
+        (Service::Route, Some(SUBPROTOCOL_MCP)) => Codec::BareJsonrpc,
+        (Service::Route, _) => Codec::Envelope,
     };
     let connection = Arc::new(Connection::new(connection_id.into(), life));
     let resumable = codec == Codec::Envelope;

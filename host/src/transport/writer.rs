@@ -81,15 +81,15 @@ impl Writer<'_> {
     }
 
     async fn feed(&self, sink: &mut SplitSink<Socket, Message>, frame: Outgoing) -> Result<(), Written> {
-        let Some(bytes) = self.encode(frame) else { return Ok(()) };
+        let Some((kind, bytes)) = self.encode(frame) else { return Ok(()) };
         self.metrics.frames_sent.inc();
         self.metrics.bytes_sent.inc_by(bytes.len() as u64);
-        within(sink.feed(text(bytes))).await
+        within(sink.feed(message(kind, bytes))).await
     }
 
-    fn encode(&self, frame: Outgoing) -> Option<Bytes> {
+    fn encode(&self, frame: Outgoing) -> Option<(Data, Bytes)> {
         match (self.codec, frame.seq) {
-            (Codec::Envelope, Some(seq)) => Some(with_seq(&frame.bytes, seq).into()),
+            (Codec::Envelope, Some(seq)) => Some((Data::Text, with_seq(&frame.bytes, seq).into())),
             (codec, _) => codec.outbound(frame.bytes),
         }
     }
@@ -126,9 +126,9 @@ fn is_abrupt(code: CloseCode) -> bool {
     matches!(code, CloseCode::SlowConsumer | CloseCode::TakenOver)
 }
 
-/// As a frame, because the bytes are known to be UTF-8: they were written by a JSON encoder.
-fn text(bytes: Bytes) -> Message {
-    Message::Frame(WireFrame::message(bytes, OpCode::Data(Data::Text), true))
+/// As a frame, because the bytes of a text are known to be UTF-8: they were written by a JSON encoder.
+fn message(kind: Data, bytes: Bytes) -> Message {
+    Message::Frame(WireFrame::message(bytes, OpCode::Data(kind), true))
 }
 
 async fn within(write: impl Future<Output = Result<(), Error>>) -> Result<(), Written> {
