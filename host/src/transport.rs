@@ -1,7 +1,7 @@
 //! The edge that faces clients: HTTP, the upgrade, and sockets.
 //!
 //! Nothing above this module knows of axum, hyper or WebSocket frames. Reading order: `listener`
-//! (bytes to requests), `http` (the routes), `upgrade` (who may have a socket), `websocket` (the life
+//! (bytes to requests, with `places`), `http` (the routes), `upgrade` (who may have a socket), `websocket` (the life
 //! of one, with `reader`, `writer`, `running` and `heartbeat`), and `codec` (frames of each
 //! subprotocol).
 
@@ -11,6 +11,7 @@ mod codec;
 mod heartbeat;
 pub(crate) mod http;
 pub(crate) mod listener;
+mod places;
 mod reader;
 mod refusal;
 mod running;
