@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use switchboard_protocol::MessageType;
+
 pub(crate) mod check;
 pub(crate) mod convert;
 pub(crate) mod document;
@@ -15,6 +17,7 @@ pub(crate) mod fault;
 pub(crate) mod live;
 pub(crate) mod origin_pattern;
 pub(crate) mod place;
+pub(crate) mod rate;
 pub(crate) mod raw;
 pub(crate) mod reader;
 pub(crate) mod reload;
@@ -24,6 +27,7 @@ pub(crate) mod units;
 
 pub(crate) use live::LiveConfig;
 pub(crate) use origin_pattern::OriginPattern;
+pub(crate) use rate::Rate;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,6 +147,15 @@ pub(crate) struct LimitConfig {
     pub handshakes_per_second: u32,
     /// ... and a burst.
     pub handshake_burst: u32,
+    /// Messages on one connection: a sustained rate per second ...
+    pub connection_messages_per_second: u32,
+    /// ... and a burst.
+    pub connection_message_burst: u32,
+    /// Messages of one user, on all connections together.
+    pub user_messages_per_second: u32,
+    pub user_message_burst: u32,
+    /// Messages of one type and one user, where the type has a rate of its own.
+    pub message_type_rates: BTreeMap<MessageType, Rate>,
     /// A larger message gets an error; the connection goes on.
     pub max_message_bytes: usize,
     /// A larger frame closes the connection with 1009, before it is read whole.
@@ -159,6 +172,18 @@ pub(crate) struct LimitConfig {
     pub topic_history: usize,
     /// Calls into plugins at one time, in all.
     pub max_plugin_calls: usize,
+}
+
+impl LimitConfig {
+    /// Of messages on one connection.
+    pub fn connection_rate(&self) -> Rate {
+        Rate::per_second(self.connection_messages_per_second, self.connection_message_burst)
+    }
+
+    /// Of messages of one user.
+    pub fn user_rate(&self) -> Rate {
+        Rate::per_second(self.user_messages_per_second, self.user_message_burst)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

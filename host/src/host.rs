@@ -83,12 +83,12 @@ impl Host {
         let (readiness, statuses) = (edge.clone(), plugins.clone());
         let admin = admin::router(AdminState {
             config: config.clone(),
-            metrics,
+            metrics: metrics.clone(),
             plugins: Arc::new(move || json!(statuses.statuses())),
             readiness: Arc::new(move || readiness.readiness()),
         });
-        tasks.spawn(listener::accept(listener, transport::http::router(edge), shutdown.clone()));
-        tasks.spawn(listener::accept(admin_listener, admin, shutdown.clone()));
+        tasks.spawn(listener::accept(listener, transport::http::router(edge), metrics.clone(), shutdown.clone()));
+        tasks.spawn(listener::accept(admin_listener, admin, metrics, shutdown.clone()));
         tracing::info!(%address, %admin_address, "listening");
         Ok(Self { config, plugins, sessions, shutdown, address, admin_address })
     }

@@ -1,8 +1,8 @@
 //! The edge that faces clients: HTTP, the upgrade, and sockets.
 //!
 //! Nothing above this module knows of axum, hyper or WebSocket frames. Reading order: `listener`
-//! (bytes to requests), `http` (the routes), `upgrade` (who may have a socket), `websocket` (the life
-//! of one, with `reader`, `writer`, `line` and `heartbeat`), and `codec` (frames of each
+//! (bytes to requests, with `places`), `http` (the routes), `upgrade` (who may have a socket),
+//! `websocket` (the life of one, with `reader`, `writer`, `line` and `heartbeat`), and `codec` (frames of each
 //! subprotocol).
 
 use std::sync::Arc;
@@ -12,6 +12,7 @@ mod heartbeat;
 pub(crate) mod http;
 mod line;
 pub(crate) mod listener;
+mod places;
 mod reader;
 mod refusal;
 mod upgrade;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{
     AuthConfig, Grants, HeartbeatConfig, LimitConfig, LoggingConfig, PluginLimits, ServerConfig, SessionConfig,
+    rate::MAX_RATE,
     reader::Reader,
     setting::{ENVIRONMENTS, Element, Kind, Setting},
 };
@@ -39,6 +40,9 @@ const fn time(min_millis: u64, max_secs: u64) -> Kind {
 const fn count(min: u64, max: u64) -> Kind {
     Kind::Count { min, max }
 }
+
+/// Never zero: what may not be sent at all is switched off, not limited.
+const RATE: Kind = count(1, MAX_RATE as u64);
 
 const fn bytes(min: u64, max: u64) -> Kind {
     Kind::Bytes { min, max }
@@ -130,6 +134,11 @@ section! { LIMITS, limits -> LimitConfig;
     on_user_limit: Kind::Words(&["evict_oldest", "refuse"]), r#""evict_oldest""#, "What happens at that limit: the oldest connection gives way (a forgotten tab never locks its user out), or the new one is refused.";
     handshakes_per_second: count(1, MANY), "200", "Handshakes from one address, sustained. An address can be a whole office or a proxy.";
     handshake_burst: count(1, MANY), "1000", "Handshakes from one address at once: everyone behind a proxy comes back after a restart.";
+    connection_messages_per_second: RATE, "500", "Messages on one connection, sustained; more are answered RATE_LIMITED. A person causes a few a second, a busy page a hundred. 1000000 is more than a client can send, and so means off.";
+    connection_message_burst: RATE, "1000", "Messages on one connection at once: a client that comes back sends what it had kept.";
+    user_messages_per_second: RATE, "1000", "Messages of one user on all connections together, sustained. More than one connection may send, so that a second device works beside a busy one. 1000000 means off.";
+    user_message_burst: RATE, "2000", "Messages of one user at once.";
+    message_type_rates: list(Element::TypeRate), "[]", "Rates of single message types, for each user: for what costs more than others, such as a type that starts an agent. A type that is not listed has no rate of its own.";
     max_message_bytes: bytes(KIB, 64 * MIB), r#""256KiB""#, "A larger message gets an error and the connection goes on. At least a token has to fit.";
     max_frame_bytes: bytes(KIB, 256 * MIB), r#""1MiB""#, "A larger frame closes the connection with 1009 before it is read whole. Larger than a message, so that a client that is a little over hears what is wrong. Of connections opened from then on.";
     max_json_depth: count(2, MAX_JSON_DEPTH), "64", "Levels of nested arrays and objects in a message. People's data nests less than ten deep.";

@@ -24,6 +24,12 @@ pub(crate) struct Code {
     pub code: &'static str,
 }
 
+/// Labels `scope` of a rate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Scope {
+    pub scope: &'static str,
+}
+
 /// Labels `code` of a WebSocket close.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Close {
@@ -112,6 +118,9 @@ metrics! {
     messages: Family<PluginOutcome, Counter> = Family::default(), "messages", None, "`plugin`, `outcome`: `answered`, `silent` or the kind of failure", "Messages that a plugin handled";
     message_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "message_duration", Some(Unit::Seconds), "`plugin`", "From the frame to its answer being queued";
     errors_sent: Family<Code, Counter> = Family::default(), "errors_sent", None, "`code`: an error code, or `plugin` for a plugin's own", "Error messages to clients";
+    rate_limited: Family<Scope, Counter> = Family::default(), "rate_limited", None, "`scope`: `connection`, `user` or `message_type`", "Messages that were refused because they came too fast";
+    rated_users: Gauge = Gauge::default(), "rated_users", None, "", "Users whose rate of messages is remembered";
+    http_evictions: Counter = Counter::default(), "http_evictions", None, "", "Connections without a request that were closed because others needed their place";
     conflated: Counter = Counter::default(), "conflated", None, "", "Volatile messages that a newer one replaced before they were written";
     topic_deliveries: Counter = Counter::default(), "topic_deliveries", None, "", "Publications queued for subscribers, each counted once per subscriber";
     subscriptions: Gauge = Gauge::default(), "subscriptions", None, "", "Subscriptions of all sessions";
@@ -156,6 +165,7 @@ mod tests {
         metrics.resumptions.get_or_create(&Outcome { outcome: "resumed" }).inc();
         metrics.sessions_lost.get_or_create(&Reason { reason: "memory" }).inc();
         metrics.closes.get_or_create(&Close { code: 1000 }).inc();
+        metrics.rate_limited.get_or_create(&Scope { scope: "user" }).inc();
         metrics.errors_sent.get_or_create(&Code { code: "INVALID_JSON" }).inc();
         metrics.messages.get_or_create(&plugin_outcome).inc();
         metrics.plugin_calls.get_or_create(&plugin_outcome).inc();
