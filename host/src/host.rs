@@ -7,9 +7,9 @@ use serde_json::json;
 use tokio::{net::TcpListener, time::MissedTickBehavior};
 
 use crate::{
-    admin::{self, AdminState},
+    admin::{self, AdminState, RevocationDesk},
     admission::Admission,
-    auth::Authenticator,
+    auth::{Authenticator, revocation::Revocations},
     config::{Config, LiveConfig, check::Checked, raw::Sources, reload},
     dispatch::{Dispatcher, Parts},
     plugin::{PluginStatus, Plugins},
@@ -40,15 +40,16 @@ impl Host {
         let config = LiveConfig::from_checked(checked);
         let now = config.load();
         prepare_data_dir(&now.server.data_dir)?;
+        let metrics = Metrics::new();
         // First of all what can only fail for one reason, before minutes of other work.
+        let revocations = Revocations::open(&now.server.data_dir, metrics.clone())?;
         let listener = bind(now.server.listen, "--listen").await?;
         let admin_listener = bind(now.server.admin_listen, "--admin-listen").await?;
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
 
-        let metrics = Metrics::new();
         let shutdown = Shutdown::default();
         let Shutdown { tasks, stop, .. } = &shutdown;
-        let auth = Authenticator::start(config.clone(), metrics.clone(), tasks, stop.clone())
+        let auth = Authenticator::start(config.clone(), metrics.clone(), revocations.clone(), tasks, stop.clone())
             .context("the keys that verify tokens cannot be used")?;
         let admission = Admission::new(config.clone(), metrics.clone());
         let plugins = Plugins::start(config.clone(), metrics.clone(), tasks, stop.clone()).await?;
@@ -65,6 +66,7 @@ impl Host {
         watch_config(sources, digest, &config, &metrics, &shutdown);
         reap_now_and_then(dispatcher.clone(), &shutdown);
 
+        let revoker = dispatcher.clone();
         let edge = Arc::new(Edge {
             config: config.clone(),
             metrics: metrics.clone(),
@@ -80,6 +82,11 @@ impl Host {
             metrics,
             plugins: Arc::new(move || json!(statuses.statuses())),
             readiness: Arc::new(move || readiness.readiness()),
+            revocations: RevocationDesk {
+                revocations,
+                end_sessions: Arc::new(move || revoker.end_revoked()),
+                tasks: tasks.clone(),
+            },
         });
         tasks.spawn(listener::accept(listener, transport::http::router(edge), shutdown.clone()));
         tasks.spawn(listener::accept(admin_listener, admin, shutdown.clone()));

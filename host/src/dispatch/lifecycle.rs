@@ -78,6 +78,7 @@ impl Dispatcher {
         };
         deliver.host_message(session, "connection_established", established, None);
         deliver.sessions.insert(session.clone());
+        self.end_if_revoked(session);
         let caller = context::caller(session, Transport::Internal);
         for version in self.plugins.registry().versions().filter(|version| version.manifest.lifecycle.connect) {
             let Some(context) = deliver.event_context(&caller, version) else { return };
