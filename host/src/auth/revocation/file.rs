@@ -31,6 +31,7 @@ pub(crate) struct RevocationFileError {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with a version")]
 struct AnyVersion {
     version: u32,
 }
@@ -124,7 +125,7 @@ mod tests {
         let row = r#"{"id":"rv_1","kind":"all","revoked_at":5,"issued_before":5}"#;
         for (text, problem) in [
             ("", "EOF"),
-            ("[]", "version"),
+            ("[]", "an object with a version"),
             (r#"{"version":2,"revocations":"of another form"}"#, "version 2"),
             (r#"{"version":1,"revocations":[{"id":"rv_1"}]}"#, "kind"),
             (r#"{"version":1,"revocations":[{"id":"rv_1","kind":"all","revoked_at":5}]}"#, "issued_before"),
