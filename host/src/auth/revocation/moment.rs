@@ -34,7 +34,6 @@ impl Moment {
 
     fn from_number(seconds: f64) -> Result<Self, String> {
         let seconds = seconds.ceil();
-        // Where both ends are included, no number is lost: each is far below 2^53.
         #[expect(clippy::cast_precision_loss, reason = "LATEST is far below 2^53")]
         let latest = LATEST as f64;
         if !(0.0..=latest).contains(&seconds) {
