@@ -8,6 +8,7 @@ mod config;
 mod connect;
 pub(crate) mod duration;
 mod plugin;
+mod revoke;
 mod serve;
 mod token;
 
@@ -31,6 +32,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Talk to a router from the terminal
     Connect(connect::ConnectArgs),
+    /// Revoke tokens, and close the connections that use them
+    Revoke(revoke::RevokeArgs),
     /// Make, build and check plugins
     Plugin(plugin::PluginArgs),
 }
@@ -56,6 +59,7 @@ fn run(service: Service) -> ExitCode {
         Command::Token(args) => token::run(args).map(success),
         Command::Config(args) => config::run(args),
         Command::Connect(args) => runtime().and_then(|runtime| runtime.block_on(connect::run(args))).map(success),
+        Command::Revoke(args) => runtime().and_then(|runtime| runtime.block_on(revoke::run(args))).map(success),
         Command::Plugin(args) => plugin::run(args).map(success),
     };
     result.unwrap_or_else(|error| {

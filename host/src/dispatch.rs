@@ -18,6 +18,7 @@ mod discovery;
 mod host_message;
 mod lifecycle;
 pub(crate) mod reply;
+mod revoked;
 mod route;
 mod sessions;
 

@@ -7,9 +7,9 @@ use serde_json::json;
 use tokio::{net::TcpListener, time::MissedTickBehavior};
 
 use crate::{
-    admin::{self, AdminState},
+    admin::{self, AdminState, RevocationDesk},
     admission::Admission,
-    auth::Authenticator,
+    auth::{Authenticator, revocation::Revocations},
     config::{Config, LiveConfig, check::Checked, raw::Sources, reload},
     dispatch::{Dispatcher, Parts},
     plugin::{PluginStatus, Plugins},
@@ -42,15 +42,16 @@ impl Host {
         let config = LiveConfig::from_checked(checked);
         let now = config.load();
         prepare_data_dir(&now.server.data_dir)?;
+        let metrics = Metrics::new();
         // First of all what can only fail for one reason, before minutes of other work.
+        let revocations = Revocations::open(&now.server.data_dir, metrics.clone())?;
         let listener = bind(now.server.listen, "--listen").await?;
         let admin_listener = bind(now.server.admin_listen, "--admin-listen").await?;
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
 
-        let metrics = Metrics::new();
         let shutdown = Shutdown::default();
         let Shutdown { tasks, stop, .. } = &shutdown;
-        let auth = Authenticator::start(config.clone(), metrics.clone(), tasks, stop.clone())
+        let auth = Authenticator::start(config.clone(), metrics.clone(), revocations.clone(), tasks, stop.clone())
             .context("the keys that verify tokens cannot be used")?;
         let admission = Admission::new(config.clone(), metrics.clone());
         let plugins = Plugins::start(config.clone(), metrics.clone(), tasks, stop.clone()).await?;
@@ -70,6 +71,7 @@ impl Host {
         let (detached, end) = (dispatcher.clone(), stop.clone());
         tasks.spawn(async move { detached.look_after_detached(end).await });
 
+        let revoker = dispatcher.clone();
         let edge = Arc::new(Edge {
             service,
             config: config.clone(),
@@ -86,6 +88,11 @@ impl Host {
             metrics: metrics.clone(),
             plugins: Arc::new(move || json!(statuses.statuses())),
             readiness: Arc::new(move || readiness.readiness()),
+            revocations: RevocationDesk {
+                revocations,
+                end_sessions: Arc::new(move || revoker.end_revoked()),
+                tasks: tasks.clone(),
+            },
         });
         tasks.spawn(listener::accept(listener, transport::http::router(edge), metrics.clone(), shutdown.clone()));
         tasks.spawn(listener::accept(admin_listener, admin, metrics, shutdown.clone()));

@@ -17,6 +17,7 @@ mod hot_reload;
 mod isolation;
 mod jsonrpc_plugin;
 mod readme_tour;
+mod revocation;
 mod swap_under_load;
 mod system_plugin;
 mod telemetry;

@@ -50,7 +50,8 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("notify", &["plugin/directory", "config/reload"]),
     ("dashmap", &["session/registry", "topic/subscriptions", "admission"]),
     ("jsonschema", &["plugin/schema"]),
-    ("reqwest", &["auth"]),
+    // Keys are fetched, and `switchboard revoke` asks a running host.
+    ("reqwest", &["auth", "cli/revoke"]),
     ("governor", &["admission"]),
     ("redb", &["storage"]),
     ("wit_component", &["cli/plugin/build"]),

@@ -57,6 +57,7 @@ impl Dispatcher {
             Ok(principal) => {
                 let payload = json!({ "expires_at": principal.expires_at });
                 session.renew(Arc::new(principal));
+                self.end_if_revoked(&session);
                 self.deliver.host_message(&session, "token_refreshed", payload, correlation_id.as_deref());
             }
             Err(failure) => {

@@ -69,6 +69,8 @@ impl Dispatcher {
     /// From here on the session is found by others.
     pub fn open(&self, session: &Arc<Session>) {
         self.deliver.sessions.insert(session.clone());
+        // The token may have been revoked after it was verified.
+        self.end_if_revoked(session);
     }
 
     /// The client is one that stays: plugins may know of it.

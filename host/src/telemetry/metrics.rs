@@ -105,6 +105,7 @@ metrics! {
     handshake_duration: Histogram = seconds(), "handshake_duration", Some(Unit::Seconds), "", "From the request to the 101 or the refusal";
     authentications: Family<Outcome, Counter> = Family::default(), "authentications", None, "`outcome`: `accepted` or an error code", "Tokens and tickets that were checked";
     handshake_addresses: Gauge = Gauge::default(), "handshake_addresses", None, "", "Addresses whose rate of handshakes is remembered";
+    revocations: Gauge = Gauge::default(), "revocations", None, "", "Revocations of tokens in force";
     closes: Family<Close, Counter> = Family::default(), "closes", None, "`code`: the WebSocket close code", "Connections that were closed";
     sessions_detached: Gauge = Gauge::default(), "sessions_detached", None, "", "Sessions that wait for their client to come back";
     detached_bytes: Gauge = Gauge::default(), "sessions_detached", Some(Unit::Bytes), "", "What they hold, about";

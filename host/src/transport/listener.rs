@@ -6,7 +6,10 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, extract::Request};
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+};
 use hyper::{body::Incoming, server::conn::http1, service::Service as _};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -40,9 +43,8 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// After an accept that failed for lack of something, before the next.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
 
-/// Where a request came from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub SocketAddr);
+/// Where a request came from, as axum's own listener would say it, so that all routers find it.
+pub(crate) type Peer = ConnectInfo<SocketAddr>;
 
 /// Accepts until the host stops; while it drains, requests are still answered (most of them with 503).
 pub(crate) async fn accept(listener: TcpListener, router: Router, metrics: Arc<Metrics>, shutdown: Shutdown) {
@@ -97,7 +99,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, seat: Arc<Se
     }
     let service = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
+        request.extensions_mut().insert(ConnectInfo(peer));
         let (answer, seat) = (service.call(request), seat.clone());
         async move { seat.while_busy(answer).await }
     });

@@ -65,10 +65,7 @@ impl ServerBuilder {
     /// Starts the server, and returns when it listens and is ready.
     pub async fn start(self) -> Server {
         let server = self.launch();
-        eventually("the server to be ready", async || {
-            Http::get(&server.admin("/readyz")).await.status.is_success().then_some(())
-        })
-        .await;
+        server.ready().await;
         server
     }
 
@@ -95,6 +92,7 @@ impl ServerBuilder {
 pub struct Server {
     process: Child,
     folder: TempDir,
+    environment: HashMap<String, String>,
     url: String,
     admin_url: String,
     log: Arc<Mutex<Vec<String>>>,
@@ -145,7 +143,7 @@ impl Server {
         });
         assert_eq!(listening["event"], "listening");
         let text = |name: &str| listening[name].as_str().expect("an address").to_owned();
-        Self { process, folder, url: text("url"), admin_url: text("admin_url"), log }
+        Self { process, folder, environment: environment.clone(), url: text("url"), admin_url: text("admin_url"), log }
     }
 
     /// `ws://127.0.0.1:PORT/ws`
@@ -230,6 +228,24 @@ impl Server {
         let text = Http::get(&self.admin("/metrics")).await.text;
         let values = text.lines().filter(|line| line.starts_with(series));
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Ends the server as an operator does, and starts it again on the same folders. Its ports change.
+    pub async fn restart(mut self) -> Self {
+        self.terminate();
+        assert!(self.ended().await.success(), "the server leaves in good order");
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
+        let config = std::fs::read_to_string(folder.path().join("switchboard.toml")).expect("the config is read");
+        let server = Self::spawn(folder, &self.environment, &config);
+        server.ready().await;
+        server
+    }
+
+    async fn ready(&self) {
+        eventually("the server to be ready", async || {
+            Http::get(&self.admin("/readyz")).await.status.is_success().then_some(())
+        })
+        .await;
     }
 
     pub fn terminate(&self) {
