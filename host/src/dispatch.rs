@@ -17,6 +17,7 @@ pub(crate) mod deliver;
 mod discovery;
 mod host_message;
 mod lifecycle;
+mod publish;
 pub(crate) mod reply;
 mod route;
 
