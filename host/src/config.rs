@@ -20,6 +20,7 @@ pub(crate) mod reader;
 pub(crate) mod reload;
 pub(crate) mod setting;
 pub(crate) mod settings;
+pub(crate) mod topic_rule;
 pub(crate) mod units;
 
 pub(crate) use live::LiveConfig;
@@ -32,6 +33,7 @@ pub(crate) struct Config {
     pub auth: AuthConfig,
     pub origins: OriginConfig,
     pub limits: LimitConfig,
+    pub topics: TopicConfig,
     pub heartbeat: HeartbeatConfig,
     pub logging: LoggingConfig,
     /// What a plugin is given that has no section of its own, or leaves something out there.
@@ -158,6 +160,18 @@ pub(crate) struct LimitConfig {
     pub topic_history: usize,
     /// Calls into plugins at one time, in all.
     pub max_plugin_calls: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TopicConfig {
+    /// The first that fits decides.
+    pub rules: Arc<topic_rule::TopicRules>,
+    /// What holds where no rule fits.
+    pub default: topic_rule::Effect,
+    /// An older publication is not kept.
+    pub history_ttl: Duration,
+    /// Topics that exist because of one user.
+    pub max_per_user: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

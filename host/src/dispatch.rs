@@ -21,6 +21,7 @@ mod publish;
 pub(crate) mod reply;
 mod route;
 
+pub(crate) use crate::topic::presence::WINDOW as PRESENCE_WINDOW;
 use crate::{
     auth::Authenticator,
     config::LiveConfig,
@@ -138,7 +139,7 @@ impl Dispatcher {
 
     /// Forgets what is no longer used. To be called now and then.
     pub fn reap(&self) {
-        self.deliver.topics.reap(Instant::now());
+        self.deliver.tidy_topics();
     }
 }
 

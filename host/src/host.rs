@@ -11,7 +11,7 @@ use crate::{
     admission::Admission,
     auth::Authenticator,
     config::{Config, LiveConfig, check::Checked, raw::Sources, reload},
-    dispatch::{Dispatcher, Parts},
+    dispatch::{Dispatcher, PRESENCE_WINDOW, Parts},
     plugin::{PluginStatus, Plugins},
     session::{Order, Sessions},
     shutdown::Shutdown,
@@ -63,7 +63,7 @@ impl Host {
             tasks: tasks.clone(),
         });
         watch_config(sources, digest, &config, &metrics, &shutdown);
-        reap_now_and_then(dispatcher.clone(), &shutdown);
+        reap_now_and_then(dispatcher.clone(), &config, &shutdown);
 
         let edge = Arc::new(Edge {
             config: config.clone(),
@@ -148,15 +148,20 @@ fn watch_config(
     reload::watch(sources, digest, config.clone(), report, &shutdown.tasks, shutdown.stop.clone());
 }
 
-fn reap_now_and_then(dispatcher: Arc<Dispatcher>, shutdown: &Shutdown) {
-    let stop = shutdown.stop.clone();
+/// What topics need done beside what callers do: at intervals, and when their rules may have changed.
+fn reap_now_and_then(dispatcher: Arc<Dispatcher>, config: &LiveConfig, shutdown: &Shutdown) {
+    let (stop, mut changes) = (shutdown.stop.clone(), config.subscribe());
     shutdown.tasks.spawn(async move {
         let mut interval = tokio::time::interval(REAP_INTERVAL);
+        let mut presence = tokio::time::interval(PRESENCE_WINDOW);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        presence.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = interval.tick() => dispatcher.reap(),
+                Ok(()) = changes.changed() => dispatcher.reap(),
+                _ = presence.tick() => dispatcher.tell_presence(),
             }
         }
     });

@@ -7,6 +7,7 @@ use super::{
     fault::{Origin, nearest},
     raw::{Located, Value},
     setting::{ALGORITHMS, Element, INTERFACES, Kind},
+    topic_rule::{Effect, TopicRule, TopicRules},
     units,
 };
 
@@ -101,6 +102,15 @@ impl FromValue for String {
             _ => !text.is_empty(),
         };
         if fits { Ok(text.clone()) } else { unfit(written, kind) }
+    }
+}
+
+impl FromValue for Effect {
+    fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
+        match String::from_value(written, kind)?.as_str() {
+            "allow" => Ok(Self::Allow),
+            _ => Ok(Self::Deny),
+        }
     }
 }
 
@@ -238,6 +248,16 @@ impl FromValue for Vec<OriginPattern> {
             let help = || format!("allowed: a list of {}", Element::Origin.allowed());
             OriginPattern::parse(text).map_err(|problem| (format!("{} {problem}", quoted(text)), help()))
         })
+    }
+}
+
+impl FromValue for Arc<TopicRules> {
+    fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
+        let help = || format!("allowed: a list of {}", Element::TopicRule.allowed());
+        let list = each(written, kind, |_, text| {
+            TopicRule::parse(text).map_err(|problem| (format!("the rule {} {problem}", quoted(text)), help()))
+        })?;
+        TopicRules::new(list).map(Self::new).or_else(|problem| wrong(written, problem, help()))
     }
 }
 

@@ -57,6 +57,7 @@ pub(crate) enum Element {
     Interface,
     Tool,
     Topic,
+    TopicRule,
 }
 
 impl Kind {
@@ -104,6 +105,7 @@ impl Element {
             Self::Origin => "origins: scheme://host, with `:PORT` or `:*`, and `*.` before the host for all below it; `null`; `*` for any".to_owned(),
             Self::Interface => format!("interfaces: {}", INTERFACES.join(", ")),
             Self::Tool => "names of tools (1 to 64 of A-Z a-z 0-9 _ . -), or `*` for all".to_owned(),
+            Self::TopicRule => "rules: `allow` or `deny`, then `subscribe`, `publish` or `all`, then a pattern of topics, then perhaps `if scope NAME` or `if claim NAME = VALUE`, and more of these after `and`".to_owned(),
             Self::Topic => "topics or patterns (1 to 256 bytes; `*` is one level, `**` the rest)".to_owned(),
         }
     }

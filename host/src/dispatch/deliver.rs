@@ -25,8 +25,8 @@ use crate::{
     plugin::{
         GuestMessage, Plugins,
         effects::{
-            CallContext, Caller, Delivery, Effects, Emission, Target, ToolError, TopicError, TopicMember,
-            TopicPosition, TopicPublication, Unreachable,
+            CallContext, Caller, Delivery, Effects, Emission, SubscribeOptions, Target, ToolError, TopicError,
+            TopicMember, TopicPosition, TopicPublication, TopicSubscription, Unreachable,
         },
         failure::CallFailure,
     },
@@ -55,7 +55,7 @@ impl Deliver {
     pub fn new(parts: Parts) -> Arc<Self> {
         let run: Arc<str> = format!("{:012x}", rand::random::<u64>() >> 16).into();
         Arc::new_cyclic(|this| Self {
-            topics: Topics::new(run.clone(), parts.metrics.subscriptions.clone()),
+            topics: Topics::new(run.clone(), parts.metrics.subscriptions.clone(), parts.config.clone()),
             lifecycle: Lifecycle::new(parts.tasks),
             config: parts.config,
             metrics: parts.metrics,
@@ -152,8 +152,13 @@ impl Effects for Deliver {
         if reached == 0 { Err(Unreachable) } else { Ok(reached) }
     }
 
-    fn subscribe(&self, caller: &Caller, topic: &str) -> Result<TopicPosition, TopicError> {
-        self.subscribe_to(caller, topic)
+    fn subscribe(
+        &self,
+        caller: &Caller,
+        topic: &str,
+        options: SubscribeOptions,
+    ) -> Result<TopicSubscription, TopicError> {
+        self.subscribe_to(caller, topic, options)
     }
 
     fn unsubscribe(&self, caller: &Caller, topic: &str) -> Result<bool, TopicError> {

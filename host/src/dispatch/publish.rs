@@ -1,33 +1,43 @@
 //! Topics on behalf of a caller: what plugins ask for, and what subscribers are handed.
 //!
-//! A publication is encoded once, however many receive it.
+//! A publication is encoded once, however many receive it. A client that cannot take a frame is never
+//! waited for: its outbox decides.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
+use serde::Serialize;
 use serde_json::value::RawValue;
-use switchboard_protocol::{MessageType, ServerMessage, unix_seconds};
+use switchboard_protocol::{ErrorPayload, MessageType, ServerMessage, unix_seconds};
 
-use super::deliver::Deliver;
+use super::{Dispatcher, deliver::Deliver};
 use crate::{
-    plugin::effects::{Caller, TopicError, TopicMember, TopicPosition, TopicPublication},
-    session::Frame,
-    topic::{Publication, Subscriber, TopicFault, subscriptions::NewPublication},
+    auth::Principal,
+    plugin::effects::{
+        Caller, SubscribeOptions, TopicError, TopicMember, TopicPosition, TopicPublication, TopicSubscription,
+    },
+    session::{Frame, Session},
+    topic::{NewPublication, Options, Position, PresenceEvent, Publication, Receiver, Subscription, TopicFault, Who},
 };
 
 impl Deliver {
-    pub(super) fn subscribe_to(&self, caller: &Caller, topic: &str) -> Result<TopicPosition, TopicError> {
+    pub(super) fn subscribe_to(
+        &self,
+        caller: &Caller,
+        topic: &str,
+        options: SubscribeOptions,
+    ) -> Result<TopicSubscription, TopicError> {
         let Some(session) = self.sessions.by_id(&caller.session_id) else {
             return Err(TopicError::Forbidden("the caller's session has ended".into()));
         };
-        let subscriber = Subscriber {
-            session_id: session.id.clone(),
-            connection_id: session.connection_id.clone(),
-            subject: caller.principal.subject.as_str().into(),
-            receiver: session,
-        };
-        let max = self.config.load().limits.max_subscriptions;
-        let (offset, epoch) = self.topics.subscribe(caller.principal.tenant.as_deref(), subscriber, topic, max)?;
-        Ok(TopicPosition { offset, epoch: epoch.to_string() })
+        let since = options.since.map(|since| Position { offset: since.offset, epoch: since.epoch.into() });
+        let options = Options { since, presence: options.presence };
+        let subscription = self.topics.subscribe(&caller.session_id, session, topic, &options)?;
+        let subscription = TopicSubscription::from(subscription);
+        self.metrics.topic_deliveries.inc_by(u64::from(subscription.replayed));
+        Ok(subscription)
     }
 
     pub(super) fn unsubscribe_from(&self, caller: &Caller, topic: &str) -> bool {
@@ -43,36 +53,25 @@ impl Deliver {
         exclude_caller: bool,
     ) -> Result<(TopicPosition, u32), TopicError> {
         // Checked before anything gets an offset.
-        let raw: &RawValue = serde_json::from_str(&payload)
+        let _: &RawValue = serde_json::from_str(&payload)
             .map_err(|problem| TopicError::Invalid(format!("the payload is not JSON: {problem}")))?;
         let timestamp = unix_seconds(SystemTime::now());
         let publication = NewPublication {
             name: topic,
-            publisher: caller.principal.subject.as_str().into(),
             message_type: message_type.clone(),
-            payload: raw.get().into(),
+            payload: payload.as_str().into(),
             timestamp,
             exclude_session: exclude_caller.then_some(&*caller.session_id),
-            history: self.config.load().limits.topic_history,
         };
-        let receipt = self.topics.publish(
-            caller.principal.tenant.as_deref(),
-            publication,
-            |publication, epoch| encode_publication(publication, raw, topic, epoch),
-            |session, frame| session.outbox.push(frame.clone()).is_ok(),
-        )?;
+        let receipt = self.topics.publish(&caller.principal, publication)?;
         self.metrics.topic_deliveries.inc_by(u64::from(receipt.receivers));
         self.published(caller, topic, message_type, payload, timestamp);
-        Ok((TopicPosition { offset: receipt.offset, epoch: receipt.epoch.to_string() }, receipt.receivers))
+        Ok((receipt.position.into(), receipt.receivers))
     }
 
     pub(super) fn members_of(&self, caller: &Caller, topic: &str) -> Result<Vec<TopicMember>, TopicError> {
-        let principal = &caller.principal;
-        let members = self.topics.members(principal.tenant.as_deref(), &principal.subject, topic)?;
-        let member = |member: Arc<Subscriber<_>>| TopicMember {
-            connection_id: member.connection_id.clone(),
-            subject: member.subject.to_string(),
-        };
+        let members = self.topics.members(&caller.principal, topic)?;
+        let member = |Who { connection_id, subject }: Who| TopicMember { connection_id, subject: subject.to_string() };
         Ok(members.into_iter().map(member).collect())
     }
 
@@ -82,9 +81,8 @@ impl Deliver {
         topic: &str,
         limit: u32,
     ) -> Result<Vec<TopicPublication>, TopicError> {
-        let principal = &caller.principal;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let publications = self.topics.history(principal.tenant.as_deref(), &principal.subject, topic, limit)?;
+        let publications = self.topics.history(&caller.principal, topic, limit)?;
         let publication = |kept: Publication| TopicPublication {
             offset: kept.offset,
             message_type: kept.message_type,
@@ -94,21 +92,122 @@ impl Deliver {
         };
         Ok(publications.into_iter().map(publication).collect())
     }
+
+    /// Ends subscriptions that are no longer allowed, telling their clients so, and forgets topics that are no
+    /// longer used.
+    pub(super) fn tidy_topics(&self) {
+        for revoked in self.topics.enforce() {
+            let payload = ErrorPayload {
+                code: "TOPIC_FORBIDDEN".into(),
+                error: format!("the subscription to {:?} has ended: {}", revoked.name, revoked.reason),
+                timestamp: unix_seconds(SystemTime::now()),
+                recoverable: false,
+                help: Some("subscribe to what you may read, or refresh the token if it has changed".into()),
+                retry_after_ms: None,
+            };
+            self.host_message(&revoked.subscriber.receiver, "error", payload, None);
+        }
+        self.topics.reap(Instant::now());
+    }
 }
 
-fn encode_publication(publication: &Publication, payload: &RawValue, topic: &str, epoch: &str) -> Frame {
-    let message = ServerMessage {
-        message_type: publication.message_type.as_str().into(),
-        payload,
-        timestamp: publication.timestamp,
-        correlation_id: None,
-        topic: Some(topic.into()),
-        offset: Some(publication.offset),
-        epoch: Some(epoch.into()),
-        seq: None,
-    };
+impl Dispatcher {
+    /// Tells subscribers who came and went since the last time. To be called every
+    /// [`super::PRESENCE_WINDOW`].
+    pub fn tell_presence(&self) {
+        self.deliver.topics.tell_presence(Instant::now());
+    }
+}
+
+impl Receiver for Arc<Session> {
+    type Frame = Frame;
+
+    fn connection_id(&self) -> Arc<str> {
+        self.connection_id.clone()
+    }
+
+    fn principal(&self) -> Arc<Principal> {
+        Session::principal(self)
+    }
+
+    /// An outbox that is not filling has three quarters of its bounds left.
+    fn has_room(&self, frames: &[Frame]) -> bool {
+        let bytes: usize = frames.iter().map(|frame| frame.bytes.len()).sum();
+        !self.outbox.is_filling() && self.outbox.can_hold(bytes + bytes / 3)
+    }
+
+    fn push(&self, frame: &Frame) -> bool {
+        self.outbox.push(frame.clone()).is_ok()
+    }
+
+    fn publication(topic: &str, epoch: &str, publication: &Publication) -> Frame {
+        // It was JSON when it was published.
+        let payload: &RawValue = serde_json::from_str(&publication.payload).unwrap_or(RawValue::NULL);
+        frame(&ServerMessage {
+            message_type: publication.message_type.as_str().into(),
+            payload,
+            timestamp: publication.timestamp,
+            correlation_id: None,
+            topic: Some(topic.into()),
+            offset: Some(publication.offset),
+            epoch: Some(epoch.into()),
+            seq: None,
+        })
+    }
+
+    fn presence(event: &PresenceEvent<'_>) -> Frame {
+        let message_type = if event.joined { "presence_joined" } else { "presence_left" };
+        let mut who = event.who.iter().map(Member::from);
+        let first = who.next();
+        let payload = PresenceChange { topic: event.topic, first, members: event.members, others: who.collect() };
+        frame(&ServerMessage::new(message_type, payload))
+    }
+}
+
+/// The payload of `presence_joined` and `presence_left`.
+#[derive(Serialize)]
+struct PresenceChange<'a> {
+    topic: &'a str,
+    #[serde(flatten)]
+    first: Option<Member<'a>>,
+    /// How many there are now.
+    members: usize,
+    /// Those who came or went in the same moment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    others: Vec<Member<'a>>,
+}
+
+#[derive(Serialize)]
+struct Member<'a> {
+    connection_id: &'a str,
+    user_id: &'a str,
+}
+
+impl<'a> From<&'a Who> for Member<'a> {
+    fn from(who: &'a Who) -> Self {
+        Self { connection_id: &who.connection_id, user_id: &who.subject }
+    }
+}
+
+fn frame(message: &ServerMessage<'_, impl Serialize>) -> Frame {
     // Strings, numbers and JSON that was parsed before can be written.
     Frame::kept(message.encode().unwrap_or_default())
+}
+
+impl From<Position> for TopicPosition {
+    fn from(position: Position) -> Self {
+        Self { offset: position.offset, epoch: position.epoch.to_string() }
+    }
+}
+
+impl From<Subscription> for TopicSubscription {
+    fn from(subscription: Subscription) -> Self {
+        Self {
+            position: subscription.position.into(),
+            recovered: subscription.recovered,
+            replayed: u32::try_from(subscription.replayed).unwrap_or(u32::MAX),
+        }
+    }
 }
 
 impl From<TopicFault> for TopicError {
