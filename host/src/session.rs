@@ -15,6 +15,8 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the inbox will ask it"))]
+pub(crate) mod answers;
 pub(crate) mod inbox;
 pub(crate) mod outbox;
 pub(crate) mod registry;

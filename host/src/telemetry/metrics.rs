@@ -100,6 +100,9 @@ metrics! {
     bytes_sent: Counter = Counter::default(), "sent", Some(Unit::Bytes), "", "Bytes of frames written to clients";
     messages: Family<PluginOutcome, Counter> = Family::default(), "messages", None, "`plugin`, `outcome`: `answered`, `silent` or the kind of failure", "Messages that a plugin handled";
     message_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "message_duration", Some(Unit::Seconds), "`plugin`", "From the frame to its answer being queued";
+    remembered_messages: Gauge = Gauge::default(), "remembered_messages", None, "", "Messages that a repeat would be recognised as, running ones among them";
+    repeated_messages: Family<Outcome, Counter> = Family::default(), "repeated_messages", None, "`outcome`: `joined` (the first was still running), `answered`, `silent`, `not_kept`, `interrupted`", "Repeats that were recognised by their `id` and not handled again";
+    forgotten_messages: Counter = Counter::default(), "forgotten_messages", None, "", "Messages that were forgotten before the end of `sessions.idempotency_window`, because of a bound";
     errors_sent: Family<Code, Counter> = Family::default(), "errors_sent", None, "`code`: an error code, or `plugin` for a plugin's own", "Error messages to clients";
     conflated: Counter = Counter::default(), "conflated", None, "", "Volatile messages that a newer one replaced before they were written";
     topic_deliveries: Counter = Counter::default(), "topic_deliveries", None, "", "Publications queued for subscribers, each counted once per subscriber";
@@ -142,6 +145,7 @@ mod tests {
         metrics.handshakes.get_or_create(&outcome).inc();
         metrics.authentications.get_or_create(&outcome).inc();
         metrics.config_reloads.get_or_create(&outcome).inc();
+        metrics.repeated_messages.get_or_create(&outcome).inc();
         metrics.closes.get_or_create(&Close { code: 1000 }).inc();
         metrics.errors_sent.get_or_create(&Code { code: "INVALID_JSON" }).inc();
         metrics.messages.get_or_create(&plugin_outcome).inc();
