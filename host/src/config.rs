@@ -225,6 +225,8 @@ pub(crate) struct SessionConfig {
     pub idempotency_window: Duration,
     /// Handled messages of one user that are remembered.
     pub idempotency_ids_per_user: usize,
+    /// Memory of all that are remembered, with their answers.
+    pub idempotency_bytes: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use switchboard_protocol::{CloseCode, ResumeFailure};
 
+pub(crate) mod answers;
 pub(crate) mod connection;
 pub(crate) mod core;
 pub(crate) mod detached;

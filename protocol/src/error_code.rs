@@ -134,6 +134,8 @@ error_codes! {
     AckInvalid = "ACK_INVALID", 400, true, "acknowledge the highest `seq` that was received";
     /// The server stopped before the handler had finished; whether it took effect is not known.
     MessageInterrupted = "MESSAGE_INTERRUPTED", 503, true, "find out what became of it, or send it again under a new `id` if doing it twice does no harm";
+    /// A repeat of a message that was handled before; its answer was too large to keep, or gave way to newer ones.
+    AnswerNotKept = "ANSWER_NOT_KEPT", 410, true, "the message was handled and is not handled again: ask for what became of it, or send it under a new `id` if doing it twice does no harm";
     /// The session has as many unanswered messages as it may.
     TooManyInFlight = "TOO_MANY_IN_FLIGHT", 429, true, "wait for answers before sending more";
 

@@ -158,6 +158,7 @@ section! { SESSIONS, sessions -> SessionConfig;
     max_detached_per_user: count(1, 10_000), "16", "Sessions of one user that wait for a return; beyond it, the oldest is given up. As many as a user may have connections.";
     idempotency_window: time(100, 86_400), r#""5m""#, "For how long a handled message is remembered by its `id`, so that a repeat is answered from the record and not handled again. Longer than `resume_window`, so that whoever comes back late can still repeat without harm.";
     idempotency_ids_per_user: count(1, 100_000), "1000", "Messages of one user that are remembered; beyond it, those that finished first are forgotten. Three a second for the whole window, which no person sends.";
+    idempotency_bytes: bytes(MIB, 64 * GIB), r#""64MiB""#, "Memory of all messages that are remembered, half of it for their answers. Room for eighty thousand messages; beyond it, the texts of the oldest answers are dropped, and the messages that finished first are forgotten.";
 }
 
 section! { TOPICS, topics -> TopicConfig;

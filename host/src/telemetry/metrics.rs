@@ -118,6 +118,9 @@ metrics! {
     bytes_sent: Counter = Counter::default(), "sent", Some(Unit::Bytes), "", "Bytes of frames written to clients";
     messages: Family<PluginOutcome, Counter> = Family::default(), "messages", None, "`plugin`, `outcome`: `answered`, `silent` or the kind of failure", "Messages that a plugin handled";
     message_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "message_duration", Some(Unit::Seconds), "`plugin`", "From the frame to its answer being queued";
+    remembered_messages: Gauge = Gauge::default(), "remembered_messages", None, "", "Messages that a repeat would be recognised as, running ones among them";
+    repeated_messages: Family<Outcome, Counter> = Family::default(), "repeated_messages", None, "`outcome`: `joined` (the first was still running), `answered`, `silent`, `not_kept`, `interrupted`", "Repeats that were recognised by their `id` and not handled again";
+    forgotten_messages: Counter = Counter::default(), "forgotten_messages", None, "", "Messages that were forgotten before the end of `sessions.idempotency_window`, because of a bound";
     errors_sent: Family<Code, Counter> = Family::default(), "errors_sent", None, "`code`: an error code, or `plugin` for a plugin's own", "Error messages to clients";
     rate_limited: Family<Scope, Counter> = Family::default(), "rate_limited", None, "`scope`: `connection`, `user` or `message_type`", "Messages that were refused because they came too fast";
     rated_users: Gauge = Gauge::default(), "rated_users", None, "", "Users whose rate of messages is remembered";
@@ -165,6 +168,7 @@ mod tests {
         metrics.config_reloads.get_or_create(&outcome).inc();
         metrics.resumptions.get_or_create(&Outcome { outcome: "resumed" }).inc();
         metrics.sessions_lost.get_or_create(&Reason { reason: "memory" }).inc();
+        metrics.repeated_messages.get_or_create(&outcome).inc();
         metrics.closes.get_or_create(&Close { code: 1000 }).inc();
         metrics.rate_limited.get_or_create(&Scope { scope: "user" }).inc();
         metrics.errors_sent.get_or_create(&Code { code: "INVALID_JSON" }).inc();
