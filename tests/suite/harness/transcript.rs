@@ -292,7 +292,9 @@ fn compare_objects(
     came: &Map<String, Value>,
     captures: &mut Captures,
 ) -> Result<(), String> {
-    for (name, value) in shown.iter().filter(|(name, _)| *name != MORE) {
+    let (names, others): (Vec<_>, Vec<_>) = shown.iter().filter(|(name, _)| *name != MORE).partition(|(_, v)| is_name(v));
+    // Fields have no order here, so what gives a name its value comes before what may look for that value.
+    for (name, value) in names.into_iter().chain(others) {
         let found = came.get(name).ok_or_else(|| format!("{at}/{name} is shown, and is not there"))?;
         compare_at(&format!("{at}/{name}"), value, found, captures)?;
     }
@@ -300,6 +302,10 @@ fn compare_objects(
         Some(name) if !shown.contains_key(MORE) => Err(format!("{at}/{name} is there, and is not shown")),
         _ => Ok(()),
     }
+}
+
+fn is_name(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text.starts_with('$'))
 }
 
 /// `...` stands for any items. Returns the values with those that were named here.
