@@ -292,7 +292,8 @@ fn compare_objects(
     came: &Map<String, Value>,
     captures: &mut Captures,
 ) -> Result<(), String> {
-    let (names, others): (Vec<_>, Vec<_>) = shown.iter().filter(|(name, _)| *name != MORE).partition(|(_, v)| is_name(v));
+    let (names, others): (Vec<_>, Vec<_>) =
+        shown.iter().filter(|(name, _)| *name != MORE).partition(|(_, v)| is_name(v));
     // Fields have no order here, so what gives a name its value comes before what may look for that value.
     for (name, value) in names.into_iter().chain(others) {
         let found = came.get(name).ok_or_else(|| format!("{at}/{name} is shown, and is not there"))?;
