@@ -77,8 +77,8 @@ impl Stage {
                 client.send_text(&frame.to_string()).await;
             }
             Action::Receive(line) => {
-                let frame = match arrived(client, line["type"].as_str()).await? {
-                    Arrived::Frame(frame) => frame,
+                let frame = match arrived(client, line["type"].as_str()).await {
+                    Ok(Arrived::Frame(frame)) => frame,
                     other => return Err(format!("{line} is shown, and this came: {other:?}")),
                 };
                 return self.same(line, &frame);
@@ -158,9 +158,13 @@ enum Arrived {
 
 /// What comes next, other than frames that come by the way and are not `wanted`.
 async fn arrived(client: &mut Client, wanted: Option<&str>) -> Result<Arrived, String> {
+    // For all together, or heartbeats would keep up the hope for ever.
+    timeout(PATIENCE, next(client, wanted)).await.map_err(|_| "nothing came".to_owned())?
+}
+
+async fn next(client: &mut Client, wanted: Option<&str>) -> Result<Arrived, String> {
     loop {
-        let message = timeout(PATIENCE, client.socket().next()).await.map_err(|_| "nothing came")?;
-        match message {
+        match client.socket().next().await {
             Some(Ok(Message::Text(text))) => {
                 let frame: Value = serde_json::from_str(&text).map_err(|problem| format!("{problem}: {text}"))?;
                 let by_the_way = frame["type"].as_str().filter(|name| BY_THE_WAY.contains(name));
