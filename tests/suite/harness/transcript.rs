@@ -69,6 +69,9 @@ pub struct Connect {
     pub refused: Option<u16>,
 }
 
+/// With their numbers within the page.
+type Lines<'page> = Vec<(usize, &'page str)>;
+
 /// All `transcript` blocks of a page.
 ///
 /// # Errors
@@ -76,7 +79,7 @@ pub struct Connect {
 /// What cannot be read, with its line.
 pub fn blocks_of(page: &str) -> Result<Vec<Block>, String> {
     let mut blocks = Vec::new();
-    let mut fence: Option<(&str, usize, Vec<(usize, &str)>)> = None;
+    let mut fence: Option<(&str, usize, Lines<'_>)> = None;
     for (index, text) in page.lines().enumerate() {
         let line = index + 1;
         match (&mut fence, text.strip_prefix("```")) {
@@ -96,7 +99,7 @@ pub fn blocks_of(page: &str) -> Result<Vec<Block>, String> {
     }
 }
 
-fn block(line: usize, lines: Vec<(usize, &str)>) -> Result<Block, String> {
+fn block(line: usize, lines: Lines<'_>) -> Result<Block, String> {
     let mut joined: Vec<(usize, String)> = Vec::new();
     for (line, text) in lines {
         match joined.last_mut() {
