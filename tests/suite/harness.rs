@@ -6,6 +6,7 @@ mod http;
 mod paths;
 mod server;
 mod tokens;
+pub mod transcript;
 
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ mod envelope;
 mod hot_reload;
 mod isolation;
 mod jsonrpc_plugin;
+mod protocol_page;
 mod readme_tour;
 mod revocation;
 mod swap_under_load;
