@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 pub(crate) mod context;
 pub(crate) mod deliver;
 mod discovery;
+mod handling;
 mod host_message;
 mod lifecycle;
 mod persistence;
@@ -30,12 +31,13 @@ use crate::{
     auth::Authenticator,
     config::LiveConfig,
     plugin::Plugins,
-    session::{Attachment, Job, Session, Sessions, inbox::Lane},
+    session::{self, Attachment, Job, Session, Sessions, inbox::Lane},
     telemetry::Metrics,
     tools::Toolbox,
 };
 use context::Request;
 use deliver::Deliver;
+use handling::Handling;
 use host_message::ACK;
 pub(crate) use host_message::ResumeAsked;
 use reply::Reply;
@@ -44,6 +46,8 @@ use reply::Reply;
 pub(crate) enum Step {
     /// It was wrong, and the client has been told why.
     Refused,
+    /// There were too many before it, and the client has been told.
+    TooFast,
     /// It was in order, and no version can serve it at the moment; the client has been told.
     Unserved,
     /// It was in order, and nothing is left to do.
@@ -77,7 +81,11 @@ impl Dispatcher {
     /// -> answer -> session outbox. What the plugin emits meanwhile goes through [`Deliver`].
     pub fn handle_frame(self: &Arc<Self>, attachment: &Attachment, rate: &mut MessageRate, frame: &[u8]) -> Step {
         self.accept(attachment, rate, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
-            let step = if reply.blames_client() { Step::Refused } else { Step::Unserved };
+            let step = match () {
+                () if reply.is_about_rate() => Step::TooFast,
+                () if reply.blames_client() => Step::Refused,
+                () => Step::Unserved,
+            };
             self.deliver.error(&attachment.session, *reply, correlation_id.as_deref());
             step
         })
@@ -108,20 +116,22 @@ impl Dispatcher {
         let registry = self.plugins.registry();
         let handler = route::find(&registry, &message)?;
         let request = Request::new(&message, handler.version.clone(), received);
+        let Some(handling) = self.take_in(session, &message, &request) else { return Ok(Step::Done) };
         let lane = route::lane(&handler, &message);
         let span = request.span();
-        let job = self.clone().answer(session.clone(), request).instrument(span);
+        let job = self.clone().answer(handling, request).instrument(span);
         Ok(Step::Run(lane, job.boxed()))
     }
 
     /// The part that waits: the call, and what becomes of its outcome.
-    async fn answer(self: Arc<Self>, session: Arc<Session>, request: Request) {
-        let context = context::of_message(&self.config.load(), &session, &request, self.deliver.clone());
+    async fn answer(self: Arc<Self>, mut handling: Handling, request: Request) {
+        let effects = handling.start();
+        let context = context::of_message(&self.config.load(), &handling.session, &request, effects);
         let outcome = request.version.handle(context, request.message()).await;
         let word = match outcome {
-            Ok(None) => "silent",
-            Ok(Some(answer)) => self.deliver.answer(&session, &request, answer),
-            Err(failure) => self.deliver.failure(&session, &request, &failure),
+            Ok(None) => handling.silence(),
+            Ok(Some(answer)) => handling.answer(&request, answer),
+            Err(failure) => handling.failure(&request, &failure),
         };
         request.count(&self.metrics, word);
     }
@@ -164,6 +174,8 @@ impl Dispatcher {
     /// Forgets what is no longer used. To be called now and then.
     pub fn reap(&self) {
         self.deliver.tidy_topics();
+        let bounds = session::answers::Bounds::from(&self.config.load().sessions);
+        self.deliver.answers.expire(&bounds, Instant::now());
     }
 }
 

@@ -15,12 +15,7 @@ use serde::Serialize;
 use serde_json::{json, value::RawValue};
 use switchboard_protocol::{MessageType, ServerMessage};
 
-use super::{
-    Parts,
-    context::Request,
-    lifecycle::Lifecycle,
-    reply::{self, Reply},
-};
+use super::{Parts, context::Request, handling::Asker, lifecycle::Lifecycle, reply::Reply};
 use crate::{
     config::LiveConfig,
     plugin::{
@@ -31,7 +26,10 @@ use crate::{
         },
         failure::CallFailure,
     },
-    session::{Frame, Session, Sessions},
+    session::{
+        Frame, Session, Sessions,
+        answers::{Answers, StoredAnswer},
+    },
     telemetry::{Metrics, metrics::Code},
     tools::Toolbox,
     topic::Topics,
@@ -42,6 +40,7 @@ pub(crate) struct Deliver {
     pub(super) metrics: Arc<Metrics>,
     pub(super) plugins: Arc<Plugins>,
     pub(super) sessions: Arc<Sessions>,
+    pub(super) answers: Arc<Answers<Asker>>,
     pub(super) topics: Topics<Arc<Session>>,
     pub(super) lifecycle: Lifecycle,
     /// Names this run of the process to clients.
@@ -59,6 +58,7 @@ impl Deliver {
         let run: Arc<str> = format!("{:012x}", rand::random::<u64>() >> 16).into();
         Arc::new_cyclic(|this| Self {
             topics: Topics::new(run.clone(), parts.metrics.subscriptions.clone(), parts.config.clone()),
+            answers: Answers::new(parts.metrics.clone()),
             lifecycle: Lifecycle::new(parts.tasks),
             config: parts.config,
             metrics: parts.metrics,
@@ -72,55 +72,77 @@ impl Deliver {
         })
     }
 
-    /// A plugin's answer. Returns the word for it in metrics.
-    pub fn answer(&self, session: &Session, request: &Request, answer: GuestMessage) -> &'static str {
+    /// A plugin's answer. Returns its number, unless nobody is left to tell.
+    pub fn answer(
+        &self,
+        session: &Session,
+        request: &Request,
+        answer: GuestMessage,
+    ) -> Result<Option<u64>, CallFailure> {
         if answer.message_type.is_reserved() {
-            let problem = format!("the type {:?} belongs to the host", answer.message_type);
-            return self.failure(session, request, &CallFailure::AnswerInvalid(problem));
+            return Err(CallFailure::AnswerInvalid(format!("the type {:?} belongs to the host", answer.message_type)));
         }
         let correlation_id = answer.correlation_id.as_deref().or(request.correlation_id.as_deref());
-        match encode(&answer.message_type, &answer.payload, correlation_id) {
-            Ok(bytes) if !session.can_hold(bytes.len()) => {
-                // Not the client's fault: it would be closed as a slow consumer, however fast it is.
-                let problem = format!("it has {} bytes, which is more than `limits.max_outbound_bytes`", bytes.len());
-                return self.failure(session, request, &CallFailure::AnswerInvalid(problem));
-            }
-            // If the client is gone, there is nobody to tell.
-            Ok(bytes) => drop(session.push(Frame::kept(bytes))),
-            Err(problem) => {
-                return self.failure(session, request, &CallFailure::AnswerInvalid(problem.to_string()));
-            }
+        let bytes = encode(&answer.message_type, &answer.payload, correlation_id)
+            .map_err(|problem| CallFailure::AnswerInvalid(problem.to_string()))?;
+        if !session.can_hold(bytes.len()) {
+            // Not the client's fault: it would be closed as a slow consumer, however fast it is.
+            let problem = format!("it has {} bytes, which is more than `limits.max_outbound_bytes`", bytes.len());
+            return Err(CallFailure::AnswerInvalid(problem));
         }
-        "answered"
+        Ok(session.push(Frame::kept(bytes)).ok())
     }
 
-    /// What became of a call that has no answer. The sandbox has told the operator already.
-    pub fn failure(&self, session: &Session, request: &Request, failure: &CallFailure) -> &'static str {
-        if let Some(reply) = reply::call(failure, &request.version.name) {
-            self.error(session, reply, request.correlation_id.as_deref());
-        }
-        failure.outcome()
-    }
-
-    pub fn error(&self, session: &Session, reply: Reply, correlation_id: Option<&str>) {
+    /// Returns the error's number, unless nobody is left to tell.
+    pub fn error(&self, session: &Session, reply: Reply, correlation_id: Option<&str>) -> Option<u64> {
         self.metrics.errors_sent.get_or_create(&Code { code: reply.label }).inc();
         tracing::debug!(code = %reply.payload.code, "answered with an error");
-        self.host_message(session, "error", reply.payload, correlation_id);
+        self.host_message(session, "error", reply.payload, correlation_id)
     }
 
-    /// A message of the host's own.
+    /// A message of the host's own. Returns its number, unless nobody is left to tell.
     pub fn host_message(
         &self,
         session: &Session,
         message_type: &str,
         payload: impl Serialize,
         correlation_id: Option<&str>,
-    ) {
+    ) -> Option<u64> {
         match ServerMessage::new(message_type, payload).answering(correlation_id).encode() {
-            // If the client is gone, there is nobody to tell.
-            Ok(bytes) => drop(session.push(Frame::kept(bytes))),
-            Err(problem) => tracing::error!(%problem, message_type, "a message of the host cannot be written"),
+            Ok(bytes) => session.push(Frame::kept(bytes)).ok(),
+            Err(problem) => {
+                tracing::error!(%problem, message_type, "a message of the host cannot be written");
+                None
+            }
         }
+    }
+
+    /// An answer that was given before.
+    pub fn stored(&self, session: &Session, answer: &StoredAnswer, correlation_id: Option<&str>) {
+        // It was JSON when it was given.
+        let payload: &RawValue = serde_json::from_str(&answer.payload).unwrap_or(RawValue::NULL);
+        let message =
+            ServerMessage { timestamp: answer.timestamp, ..ServerMessage::new(&*answer.message_type, payload) };
+        if let Ok(bytes) = message.answering(correlation_id).encode() {
+            // If the client is gone, there is nobody to tell.
+            let _ = session.push(Frame::kept(bytes));
+        }
+    }
+
+    /// Queues an emission for its receivers. Returns how many there are, and its number for the last.
+    pub fn emit(&self, caller: &Caller, emission: &Emission) -> Result<(u32, u64), Unreachable> {
+        let receivers = self.receivers(caller, &emission.to);
+        // Another client's correlation ids mean nothing to a receiver.
+        let correlation_id = emission.correlation_id.as_deref().filter(|_| emission.to == Target::Caller);
+        let bytes = encode(&emission.message_type, &emission.payload, correlation_id).map_err(|problem| {
+            tracing::warn!(%problem, "an emission is not JSON");
+            Unreachable
+        })?;
+        let volatile = (emission.delivery == Delivery::Volatile).then(|| emission.message_type.clone());
+        let frame = Frame { bytes, volatile };
+        let numbers = receivers.iter().filter_map(|session| session.push(frame.clone()).ok());
+        let (reached, last) = numbers.fold((0, None), |(reached, _), seq| (reached + 1, Some(seq)));
+        last.map(|seq| (reached, seq)).ok_or(Unreachable)
     }
 
     fn receivers(&self, caller: &Caller, to: &Target) -> Vec<Arc<Session>> {
@@ -138,22 +160,7 @@ impl Deliver {
 
 impl Effects for Deliver {
     fn send(&self, caller: &Caller, emission: Emission) -> Result<u32, Unreachable> {
-        let receivers = self.receivers(caller, &emission.to);
-        // Another client's correlation ids mean nothing to a receiver.
-        let correlation_id = emission.correlation_id.as_deref().filter(|_| emission.to == Target::Caller);
-        let bytes = encode(&emission.message_type, &emission.payload, correlation_id).map_err(|problem| {
-            tracing::warn!(%problem, "an emission is not JSON");
-            Unreachable
-        })?;
-        let volatile = (emission.delivery == Delivery::Volatile).then(|| emission.message_type.clone());
-        let frame = Frame { bytes, volatile };
-        let mut reached = 0;
-        for session in receivers {
-            if session.push(frame.clone()).is_ok() {
-                reached += 1;
-            }
-        }
-        if reached == 0 { Err(Unreachable) } else { Ok(reached) }
+        self.emit(caller, &emission).map(|(reached, _)| reached)
     }
 
     fn subscribe(

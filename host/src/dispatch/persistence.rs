@@ -1,11 +1,14 @@
 //! What a graceful restart keeps: sessions with what their clients have yet to get, their
-//! subscriptions, the topics' histories. Saved when the last handler has ended, and put back before the first
+//! subscriptions, the record of handled messages, the topics' histories. Saved when the last handler has ended, and put back before the first
 //! socket of the next process.
 //!
 //! A process that is killed saves nothing; its clients are told so when they come back, because their
 //! sessions' epoch is not known any more.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use switchboard_protocol::unix_seconds;
@@ -14,12 +17,14 @@ use super::{Dispatcher, sessions::bounds};
 use crate::{
     session::{
         Handlers, Session,
+        answers::{Bounds, SavedAnswer},
         saved::{Home, SavedSession},
     },
     storage::{Row, Rows, Store, StoreError, Tables},
     topic::saved::{SavedSubscription, SavedTopic},
 };
 
+const ANSWERS: &str = "answers";
 const EPOCHS: &str = "epochs";
 const SESSIONS: &str = "sessions";
 const SUBSCRIPTIONS: &str = "subscriptions";
@@ -40,7 +45,9 @@ impl Dispatcher {
             .map(ToString::to_string)
             .collect();
         let subscriptions = |session: &Arc<Session>| row(&*session.id, &deliver.topics.subscriptions_of(&session.id));
-        let tables: [(&'static str, Rows<'_>); 4] = [
+        let answers = deliver.answers.export(Instant::now(), now);
+        let tables: [(&'static str, Rows<'_>); 5] = [
+            (ANSWERS, Box::new(numbered(answers))),
             (EPOCHS, Box::new(row("", &epochs).into_iter())),
             (SESSIONS, Box::new(sessions.iter().filter_map(|session| row(&*session.id, &session.save(now))))),
             (SUBSCRIPTIONS, Box::new(sessions.iter().filter_map(subscriptions))),
@@ -58,6 +65,10 @@ impl Dispatcher {
         deliver.earlier_runs.store(Arc::new(epochs.map(Into::into).collect()));
         let topics = decoded::<SavedTopic>(TOPICS, tables.remove(TOPICS));
         deliver.topics.restore(topics.into_iter().map(|(_, topic)| topic).collect(), unix_seconds(now));
+        let answers = decoded::<SavedAnswer>(ANSWERS, tables.remove(ANSWERS));
+        let bounds = Bounds::from(&self.config.load().sessions);
+        let answers: Vec<_> = answers.into_iter().map(|(_, answer)| answer).collect();
+        deliver.answers.restore(answers, &bounds, Instant::now(), now);
         let sessions = decoded::<SavedSession>(SESSIONS, tables.remove(SESSIONS));
         let count = sessions.len();
         sessions.into_iter().for_each(|(_, saved)| self.restore_session(saved, now));

@@ -41,6 +41,11 @@ impl Reply {
         !operators.iter().any(|code| code.as_str() == self.label)
     }
 
+    /// Whether the client sent something too soon, and not something wrong.
+    pub fn is_about_rate(&self) -> bool {
+        self.label == ErrorCode::RateLimited.as_str()
+    }
+
     fn help(mut self, help: String) -> Self {
         self.payload = self.payload.with_help(help);
         self
@@ -71,6 +76,17 @@ pub(crate) fn rate_limited(exceeded: &RateExceeded) -> Reply {
 
 pub(crate) fn reserved(message_type: &MessageType) -> Reply {
     Reply::new(ErrorCode::ReservedMessageType, format!("{message_type:?} is a type of the server"))
+}
+
+pub(crate) fn interrupted() -> Reply {
+    let error = "the handler was abandoned before it had finished; whether it took effect is not known";
+    Reply::new(ErrorCode::MessageInterrupted, error)
+}
+
+/// It can be sent again at once: the next process has the session.
+pub(crate) fn not_begun() -> Reply {
+    let error = "the server stops, and the message was not handed to its handler";
+    Reply::new(ErrorCode::ServerDraining, error).help("send it again".into()).after(Duration::ZERO)
 }
 
 pub(crate) fn resume_too_late() -> Reply {

@@ -74,6 +74,11 @@ impl Handlers {
         self.shared.finished.notified().await;
     }
 
+    /// Whether the host has no time left for them.
+    pub fn is_abandoned(&self) -> bool {
+        self.shared.abandoned.is_cancelled()
+    }
+
     /// Drops those that are under way, and those that wait.
     pub fn abandon(&self) {
         self.shared.abandoned.cancel();

@@ -35,9 +35,15 @@ use crate::{
 /// How long a client waits silently for one of its own messages to finish.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Frames in a row that are refused before the connection is closed: a client with a bug notices
-/// earlier, one that probes is stopped.
-const MAX_FAULTS: u32 = 100;
+/// What refused frames in a row may add up to before the connection is closed: a client with a bug
+/// notices earlier, one that probes is stopped.
+const MAX_FAULTS: u32 = 1_000;
+
+/// A frame that was wrong: a hundred of them are too many.
+const WRONG: u32 = 10;
+
+/// A frame that came too soon: a whole burst can have been under way before the first answer came.
+const TOO_FAST: u32 = 1;
 
 /// How long plugins do not hear of a session whose client says nothing: it may be about to resume an
 /// earlier one, which takes it a round trip.
@@ -212,12 +218,15 @@ impl<'a> Reader<'a> {
             }
             Step::Done => self.faults = 0,
             Step::Unserved | Step::Resume(_) => {}
-            Step::Refused => {
-                self.faults += 1;
-                if self.faults >= MAX_FAULTS {
-                    self.close(CloseCode::PolicyViolation);
-                }
-            }
+            Step::Refused => self.count_fault(WRONG),
+            Step::TooFast => self.count_fault(TOO_FAST),
+        }
+    }
+
+    fn count_fault(&mut self, weight: u32) {
+        self.faults += weight;
+        if self.faults >= MAX_FAULTS {
+            self.close(CloseCode::PolicyViolation);
         }
     }
 
