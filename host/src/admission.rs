@@ -22,9 +22,7 @@ mod rate_limit;
 mod rated_users;
 
 pub(crate) use connection_limit::{ConnectionSlot, UserSlot};
-#[cfg(test)]
-pub(crate) use message_rate::RateScope;
-pub(crate) use message_rate::{MessageRate, RateExceeded};
+pub(crate) use message_rate::{MessageRate, RateExceeded, RateScope};
 pub(crate) use rate_limit::subject_to_limit;
 
 use connection_limit::{Connections, Users};
@@ -54,6 +52,7 @@ pub(crate) struct Refused {
 impl Admission {
     pub fn new(config: LiveConfig, metrics: Arc<Metrics>) -> Arc<Self> {
         let rate = HandshakeRate::new(&config.load().limits);
+        RateScope::show_all(&metrics);
         Arc::new(Self {
             config,
             metrics,

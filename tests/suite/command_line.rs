@@ -63,6 +63,31 @@ fn config_check_reports_all_faults_at_once_with_their_lines() {
 }
 
 #[test]
+fn config_check_tells_what_is_wrong_with_a_rate_and_shows_the_right_form() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("switchboard.toml");
+    let path = file.to_str().expect("UTF-8");
+    let rates =
+        "[limits]\nuser_messages_per_second = 0\nmessage_type_rates = [\n  \"ping = 10/m\",\n  \"search 5/s\",\n]\n";
+    std::fs::write(&file, rates).expect("written");
+    let bad = run_switchboard(&["config", "check", "--config", path]);
+    assert_eq!(bad.code, Some(1), "{bad:?}");
+    let said = format!("{}{}", bad.stdout, bad.stderr);
+    for words in [
+        ["toml:2:", "user_messages_per_second", "from 1 to 1000000"],
+        ["toml:4:", "the unit \"m\"", "user_message = 5/s burst 20"],
+        ["toml:5:", "no `=`", "user_message = 5/s burst 20"],
+    ] {
+        assert!(said.lines().any(|line| words.iter().all(|word| line.contains(word))), "{words:?} in\n{said}");
+    }
+    std::fs::write(&file, "[limits]\nmessage_type_rates = [\"user_message = 10/min burst 3\"]\n").expect("written");
+    let good = run_switchboard(&["config", "check", "--config", path]);
+    assert!(good.success, "{good:?}");
+    let shown = run_switchboard(&["config", "show", "--config", path]);
+    assert!(shown.stdout.contains("user_message = 10/min burst 3"), "{shown:?}");
+}
+
+#[test]
 fn a_start_that_cannot_work_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

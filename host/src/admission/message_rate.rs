@@ -91,6 +91,15 @@ impl<C: Clock + Clone> MessageRate<C> {
 }
 
 impl RateScope {
+    const ALL: [Self; 3] = [Self::Connection, Self::User, Self::MessageType];
+
+    /// Shows each at zero before it first happens, so that the first time is seen as an increase.
+    pub(super) fn show_all(metrics: &Metrics) {
+        for scope in Self::ALL {
+            metrics.rate_limited.get_or_create(&Scope { scope: scope.as_str() }).inc_by(0);
+        }
+    }
+
     /// For metrics.
     fn as_str(self) -> &'static str {
         match self {
