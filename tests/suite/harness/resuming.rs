@@ -127,6 +127,16 @@ impl ResumingClient {
         }
     }
 
+    /// Another client that holds the same session, as a copied browser tab or a thief does. It has seen
+    /// as much, and is not connected.
+    pub fn twin(&self) -> Self {
+        let mut twin = Self::offline(&self.url, &self.token, self.options.clone());
+        twin.options.label = format!("twin of {}", self.options.label);
+        twin.held = self.held.clone();
+        (twin.last_seq, twin.acked) = (self.last_seq, self.acked);
+        twin
+    }
+
     /// Sends a message under an id of its own, at once or when the client is back; returns the id.
     pub async fn send(&mut self, message_type: &str, payload: Value) -> String {
         let id = self.ids.next();
