@@ -12,7 +12,7 @@ mod tokens;
 use std::time::Duration;
 
 pub use client::{Client, Ids, Refusal, random_u64, request};
-pub use command::{Ended, run_switchboard, run_switchboard_in};
+pub use command::{Ended, raise_file_limit, run_switchboard, run_switchboard_in};
 pub use http::{Http, http_request};
 pub use paths::{authors_target, guest, repository, switchboard_binary};
 pub use proxy::{Direction, Fate, Plan, Proxy};

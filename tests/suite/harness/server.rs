@@ -68,6 +68,8 @@ impl ServerBuilder {
             .setting("limits.max_connections_per_user", "1000")
             .setting("limits.handshakes_per_second", "100000")
             .setting("limits.handshake_burst", "100000")
+            // Those who were first wait for the last, and answer no pings meanwhile.
+            .setting("heartbeat.grace", "10m")
     }
 
     /// The `system` plugin.

@@ -11,10 +11,16 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, protocol::CloseFrame},
 };
 
-use crate::harness::{PATIENCE, request};
+use crate::harness::{PATIENCE, random_u64, request};
 
-/// The pace at which a server is asked that is not there yet.
-const PACE: Duration = Duration::from_millis(50);
+/// How long a client waits at first before it asks again a server that is not there yet, and at most.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// Between 0 and 1, so that not all clients ask at the same moment.
+fn unit() -> f64 {
+    f64::from(u32::try_from(random_u64() >> 32).expect("32 bits")) / f64::from(u32::MAX)
+}
 
 /// An open socket.
 pub struct Link(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -34,6 +40,7 @@ impl Link {
     pub async fn open(url: &str, token: &str) -> Result<Self, String> {
         let begun = Instant::now();
         let bearer = format!("Bearer {token}");
+        let mut wait = FIRST_WAIT;
         loop {
             let attempt = tokio::time::timeout(PATIENCE, connect_async(request(url, &[("authorization", &bearer)])));
             let fault = match attempt.await {
@@ -49,7 +56,8 @@ impl Link {
                 return Err(format!("no connection within {PATIENCE:?}; at last: {fault}"));
             }
             // Not synchronisation: the server is on its way back, and clients do not hammer at its door.
-            tokio::time::sleep(PACE).await;
+            tokio::time::sleep(wait.mul_f64(0.5 + unit())).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
