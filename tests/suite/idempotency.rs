@@ -204,6 +204,20 @@ async fn a_busy_plugin_refuses_and_takes_the_repeat() {
 }
 
 #[tokio::test]
+async fn a_repeat_whose_answer_was_too_much_to_keep_is_told_so_and_not_executed() {
+    let server = with_counter().setting("sessions.idempotency_bytes", "1MiB").start().await;
+    let mut alice = Client::connect(&server, "alice").await;
+    let id = Ids::default().next();
+    let text = json!({ "type": "ping", "id": id, "payload": { "data": "x".repeat(100_000) } }).to_string();
+    assert_eq!(ask(&mut alice, &id, &text).await["type"], "pong");
+    for _ in 0..20 {
+        alice.request("ping", json!({ "data": "y".repeat(100_000) })).await;
+    }
+    let again = ask(&mut alice, &id, &text).await;
+    assert_eq!(again["payload"]["code"], "ANSWER_NOT_KEPT", "{again}");
+}
+
+#[tokio::test]
 async fn after_the_window_an_id_is_new_again() {
     let server = with_counter().setting("sessions.idempotency_window", "1s").start().await;
     let mut alice = Client::connect(&server, "alice").await;

@@ -9,6 +9,7 @@ mod harness;
 
 mod admission;
 mod agent_plugin;
+mod codes;
 mod command_line;
 mod connection;
 mod contract;

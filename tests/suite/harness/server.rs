@@ -68,6 +68,10 @@ impl ServerBuilder {
             .setting("limits.max_connections_per_user", "1000")
             .setting("limits.handshakes_per_second", "100000")
             .setting("limits.handshake_burst", "100000")
+            .setting("limits.connection_messages_per_second", "1000000")
+            .setting("limits.connection_message_burst", "1000000")
+            .setting("limits.user_messages_per_second", "1000000")
+            .setting("limits.user_message_burst", "1000000")
             // Those who were first wait for the last, and answer no pings meanwhile.
             .setting("heartbeat.grace", "10m")
     }
