@@ -53,7 +53,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("RESERVED_MESSAGE_TYPE", "resume", "a_resume_that_is_not_the_first_frame_is_an_error_and_harmless"),
     ("PAYLOAD_INVALID", "envelope", "each_malformed_frame_gets_its_error_and_the_connection_goes_on"),
     ("RATE_LIMITED", "codes", "messages_beyond_the_rate_are_told_when_to_come_again"),
-    ("ACK_INVALID", "resume", "wrong_acknowledgements_are_errors_and_the_connection_goes_on"),
+    ("ACK_INVALID", "flow", "wrong_acknowledgements_are_errors_and_the_connection_goes_on"),
     ("MESSAGE_INTERRUPTED", "restart", "a_message_that_the_deadline_abandoned_is_answered_as_interrupted"),
     ("ANSWER_NOT_KEPT", "idempotency", "a_repeat_whose_answer_was_too_much_to_keep_is_told_so_and_not_executed"),
     ("TOO_MANY_IN_FLIGHT", "jsonrpc_plugin", "a_bare_request_beyond_the_limit_in_flight_is_refused_by_its_id"),
@@ -63,7 +63,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("PLUGIN_OUT_OF_MEMORY", "isolation", "a_plugin_that_spins_allocates_or_traps_fails_alone"),
     ("PLUGIN_LIMIT_EXCEEDED", "codes", "a_host_call_with_too_much_names_the_limit"),
     ("PLUGIN_ANSWER_INVALID", "contract", "an_answer_that_is_no_message_reaches_no_client"),
-    ("PLUGIN_UNAVAILABLE", "codes", "a_plugin_that_came_back_broken_is_unavailable_and_not_unknown"),
+    ("PLUGIN_UNAVAILABLE", "codes", "a_plugin_that_cannot_serve_is_unavailable_and_not_unknown"),
     ("PLUGIN_DISABLED", "hot_reload", "a_plugin_is_switched_off_and_on_by_saving_the_config"),
     // No way is known to bring it about from outside, which is as it should be.
     ("INTERNAL_ERROR", "host/src/dispatch/reply", "each_failure_of_a_call_has_its_code"),
@@ -82,7 +82,7 @@ const CLOSES: &[(u16, &str, &str)] = &[
     (4103, "resume", "a_second_socket_takes_the_session_over_and_has_everything"),
     (4105, "connection", "the_token_is_renewed_during_the_connection"),
     (4202, "connection", "an_idle_connection_hears_a_heartbeat_and_a_silent_one_is_closed"),
-    (4204, "resume", "a_client_that_stalls_is_closed_costs_only_its_own_bound_and_comes_back_to_everything"),
+    (4204, "flow", "a_client_that_stalls_is_closed_costs_only_its_own_bound_and_comes_back_to_everything"),
 ];
 
 /// Faults of the host itself, which nobody can bring about from outside.
@@ -191,20 +191,16 @@ async fn a_host_call_with_too_much_names_the_limit() {
 }
 
 #[tokio::test]
-async fn a_plugin_that_came_back_broken_is_unavailable_and_not_unknown() {
+async fn a_plugin_that_cannot_serve_is_unavailable_and_not_unknown() {
     let server = Server::builder()
         .system()
-        .plugin("echo", guest("echo-v1"))
-        .config("[plugins.echo]\nenabled = true")
+        .plugin("strict-settings", guest("strict-settings"))
+        .config("[plugins.strict-settings.settings]\nlimit = \"not a number\"")
         .start()
         .await;
+    server.plugin_status_when("strict-settings", |status| !status["last_error"].is_null()).await;
     let mut client = Client::connect(&server, "alice").await;
-    server.edit_config(|text| text.replace("enabled = true", "enabled = false"));
-    server.plugin_status_when("echo", |status| status["state"] == "disabled").await;
-    server.install_bytes("echo", b"not a component, but long enough to be looked at");
-    server.edit_config(|text| text.replace("enabled = false", "enabled = true"));
-    server.plugin_status_when("echo", |status| status["state"] == "failed").await;
-    let answer = client.request("echo", json!({})).await;
+    let answer = client.request("strict_settings", json!({})).await;
     assert_eq!(answer["payload"]["code"], "PLUGIN_UNAVAILABLE", "{answer}");
     assert!(answer["payload"]["retry_after_ms"].as_u64().is_some(), "{answer}");
 }

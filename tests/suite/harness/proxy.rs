@@ -131,19 +131,10 @@ impl Proxy {
         self.shared.connections.lock().expect("not poisoned").len()
     }
 
-    /// Resets all connections of this moment.
-    pub fn reset_all(&self) {
-        self.tell_all(Condition::Reset);
-    }
-
     /// Makes all connections of this moment half-open.
     pub fn silence_all(&self) {
-        self.tell_all(Condition::Silent);
-    }
-
-    fn tell_all(&self, condition: Condition) {
         for connection in self.shared.connections.lock().expect("not poisoned").iter() {
-            connection.condition.send_replace(condition);
+            connection.condition.send_replace(Condition::Silent);
         }
     }
 }
@@ -250,48 +241,51 @@ async fn forward(
 }
 
 #[tokio::test]
-async fn a_proxy_cuts_after_exactly_the_planned_byte() {
+async fn a_proxy_spoils_a_connection_at_exactly_the_planned_byte() {
+    const SENT: &[u8] = b"twenty bytes exactly";
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let target = listener.local_addr().expect("an address").to_string();
-    let echo = tokio::spawn(async move {
-        let mut received = Vec::new();
-        loop {
-            let Ok((mut stream, _)) = listener.accept().await else { return };
-            let mut all = Vec::new();
-            let mut buffer = [0; 64];
-            while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-                all.extend_from_slice(&buffer[..read]);
-                if stream.write_all(&buffer[..read]).await.is_err() {
-                    break;
-                }
-            }
-            received.push(all.len());
-            if received.len() == 3 {
-                assert_eq!(received, [7, 20, 20], "bytes that the far side received");
-                return;
-            }
-        }
-    });
     let proxy = Proxy::start(&target).await;
-    for (plan, comes_back) in [
-        (Some(Plan::reset(Direction::ToServer, 7)), 0..=7),
-        (Some(Plan::reset(Direction::ToClient, 5)), 5..=5),
-        (None, 20..=20),
+    let of = |direction, after, fate| Some(Plan { direction, after, fate });
+    // What arrives at the far side, and how much of its echo comes back before the connection ends or is
+    // only silent.
+    for (plan, arrives, returns, ends) in [
+        (None, 20, 20, true),
+        (of(Direction::ToServer, 7, Fate::Reset), 7, 0, true),
+        (of(Direction::ToClient, 5, Fate::Reset), 20, 5, true),
+        (of(Direction::ToClient, 0, Fate::Reset), 0, 0, true),
+        (of(Direction::ToServer, 9, Fate::Silence), 9, 0, false),
+        (of(Direction::ToClient, 8, Fate::Stall), 20, 8, false),
     ] {
         proxy.plan(plan);
-        let mut stream = TcpStream::connect(proxy.address).await.expect("the proxy listens");
-        stream.write_all(b"twenty bytes exactly").await.expect("written");
-        let mut back = Vec::new();
-        let mut buffer = [0; 64];
-        while back.len() < 20 {
-            match super::within_patience!("the echo", stream.read(&mut buffer)) {
-                Ok(read @ 1..) => back.extend_from_slice(&buffer[..read]),
-                _ => break,
-            }
+        let mut near = TcpStream::connect(proxy.address).await.expect("the proxy listens");
+        let (mut far, _) = super::within_patience!("the proxy", listener.accept()).expect("a connection");
+        let _ = near.write_all(SENT).await;
+        assert_eq!(read_up_to(&mut far, arrives).await, SENT[..arrives], "{plan:?}: what arrives");
+        if arrives == SENT.len() {
+            let _ = far.write_all(SENT).await;
         }
-        assert!(comes_back.contains(&back.len()), "{plan:?}: {} bytes came back", back.len());
-        assert_eq!(back, b"twenty bytes exactly"[..back.len()]);
+        assert_eq!(read_up_to(&mut near, returns).await, SENT[..returns], "{plan:?}: what comes back");
+        if plan.is_none() {
+            drop(far);
+        }
+        // Nothing follows: either the end, or for as long as anybody listens, nothing at all.
+        let more = tokio::time::timeout(std::time::Duration::from_millis(100), near.read(&mut [0; 1])).await;
+        assert!(!matches!(more, Ok(Ok(1..))), "{plan:?}: a byte too much");
+        assert_eq!(more.is_ok(), ends, "{plan:?}: whether it ends");
     }
-    drop(proxy);
-    super::within_patience!("the far side", echo).expect("it received what it should");
+}
+
+/// Reads until there are so many bytes, or no more come.
+async fn read_up_to(stream: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    let mut filled = 0;
+    while filled < count {
+        match super::within_patience!("a byte", stream.read(&mut bytes[filled..])) {
+            Ok(read @ 1..) => filled += read,
+            Ok(0) | Err(_) => break,
+        }
+    }
+    bytes.truncate(filled);
+    bytes
 }

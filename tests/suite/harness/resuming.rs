@@ -182,16 +182,6 @@ impl ResumingClient {
         }
     }
 
-    /// The next message with a `seq` that was not looked at.
-    pub async fn next(&mut self) -> Value {
-        self.find("a message", |_| true).await
-    }
-
-    /// Messages that came in and were not looked at.
-    pub fn unread(&self) -> Vec<&Value> {
-        self.unread.iter().map(|index| &self.seen[*index]).collect()
-    }
-
     /// Waits until everything is answered that was asked.
     pub async fn settle(&mut self) {
         let deadline = Instant::now() + PATIENCE;
