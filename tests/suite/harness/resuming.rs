@@ -5,6 +5,7 @@
 //! last frames in both directions in the message. What the application saw is kept in order.
 
 mod link;
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 
