@@ -113,7 +113,7 @@ async fn live(users: &[User], number: usize, session: usize, url: &str, loot: &L
     for round in 0..ROUNDS {
         let (message_type, payload) = user.message(round, session);
         let id = client.send(message_type, payload).await;
-        if random_u64() % 8 == 0 {
+        if random_u64().is_multiple_of(8) {
             client.cut();
         }
         if round % 3 == 0 {
