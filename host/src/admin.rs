@@ -1,8 +1,9 @@
 //! The edge that faces operators, on a listener of its own: metrics, health, what is loaded, what is set.
 //!
-//! It asks for no token, so it listens on this machine alone unless told otherwise; and it answers only
-//! requests that name this machine in their Host header, so that no web page can reach it through the
-//! operator's browser by pointing its own name here (DNS rebinding). It changes nothing.
+//! It asks for no token, so it listens on this machine alone unless told otherwise. Who else runs on this
+//! machine is trusted; web pages in the operator's browser are not. So it answers only requests that name
+//! this machine in their Host header (a page could point its own name here: DNS rebinding), and none that
+//! name another origin. It changes one thing: which tokens are revoked.
 
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ use switchboard_protocol::{ErrorCode, ErrorPayload};
 use crate::{config::LiveConfig, telemetry::Metrics};
 
 mod host_check;
+mod revocations;
+
+pub(crate) use revocations::RevocationDesk;
 
 /// `Err` says why not, for people.
 pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -34,10 +38,14 @@ pub(crate) struct AdminState {
     pub config: LiveConfig,
     pub readiness: Readiness,
     pub plugins: Report,
+    pub revocations: RevocationDesk,
 }
 
 /// As OpenMetrics 1.0 registers it.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What else than GET there is.
+const METHODS: &str = "use GET; POST goes to /revocations, and DELETE to /revocations/{id}";
 
 /// All routes of the admin listener.
 pub(crate) fn router(state: AdminState) -> Router {
@@ -47,6 +55,7 @@ pub(crate) fn router(state: AdminState) -> Router {
         .route("/readyz", get(ready))
         .route("/plugins", get(plugins))
         .route("/config", get(config))
+        .merge(revocations::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(state.config.clone(), host_check::require_own_host))
@@ -79,13 +88,13 @@ async fn config(State(state): State<AdminState>) -> Json<serde_json::Value> {
 
 async fn not_found(uri: axum::http::Uri) -> Response {
     let problem = ErrorPayload::new(ErrorCode::NotFound, format!("there is no {} here", uri.path()))
-        .with_help("the routes are /metrics, /healthz, /readyz, /plugins and /config");
+        .with_help("the routes are /metrics, /healthz, /readyz, /plugins, /config and /revocations");
     refusal(ErrorCode::NotFound, problem)
 }
 
 async fn method_not_allowed(method: axum::http::Method) -> Response {
     let problem =
-        ErrorPayload::new(ErrorCode::MethodNotAllowed, format!("{method} is not answered here")).with_help("use GET");
+        ErrorPayload::new(ErrorCode::MethodNotAllowed, format!("{method} is not answered here")).with_help(METHODS);
     refusal(ErrorCode::MethodNotAllowed, problem)
 }
 
@@ -103,19 +112,32 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::config::{check, raw::Sources};
+    use crate::{
+        auth::revocation::Revocations,
+        config::{check, raw::Sources},
+    };
 
     async fn serve(ready: Result<(), String>) -> std::net::SocketAddr {
         let config = LiveConfig::from_checked(check::check(&Sources::default(), None).unwrap());
+        let folder = tempfile::tempdir().unwrap();
         let state = AdminState {
             metrics: Metrics::new(),
             config,
             readiness: Arc::new(move || ready.clone()),
             plugins: Arc::new(|| json!([{ "name": "echo" }])),
+            revocations: RevocationDesk {
+                revocations: Revocations::open(folder.path(), Metrics::new()).unwrap(),
+                end_sessions: Arc::new(|| 3),
+                tasks: TaskTracker::new(),
+            },
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        TaskTracker::new().spawn(async move { axum::serve(listener, router(state)).await });
+        let router = router(state).into_make_service_with_connect_info::<std::net::SocketAddr>();
+        TaskTracker::new().spawn(async move {
+            let _folder = folder;
+            axum::serve(listener, router).await
+        });
         address
     }
 

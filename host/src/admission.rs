@@ -1,5 +1,7 @@
 //! Whether a connection may exist at all, apart from who it is.
 //!
+//! And how fast a connection that exists may send: [`Admission::message_rate`].
+//!
 //! The order of a handshake: [`Admission::check_origin`], then [`Admission::reserve`] (connections in
 //! all, rate by address), then the token, then [`Admission::admit_user`]. What was granted is a value
 //! that gives it back when it is dropped, so that no way out of a handshake can leak a slot. All limits
@@ -13,13 +15,22 @@ use switchboard_protocol::ErrorCode;
 use crate::{auth::Principal, config::LiveConfig, telemetry::Metrics};
 
 mod connection_limit;
+mod limiter;
+mod message_rate;
 mod origin;
 mod rate_limit;
+mod rated_users;
 
 pub(crate) use connection_limit::{ConnectionSlot, UserSlot};
+#[cfg(test)]
+pub(crate) use message_rate::RateScope;
+pub(crate) use message_rate::{MessageRate, RateExceeded};
+pub(crate) use rate_limit::subject_to_limit;
 
 use connection_limit::{Connections, Users};
+use governor::clock::DefaultClock;
 use rate_limit::HandshakeRate;
+use rated_users::RatedUsers;
 
 /// Holds the counts.
 pub(crate) struct Admission {
@@ -28,6 +39,7 @@ pub(crate) struct Admission {
     connections: Connections,
     users: Users,
     rate: HandshakeRate,
+    rated_users: RatedUsers<DefaultClock>,
 }
 
 /// Why a connection may not exist.
@@ -42,7 +54,14 @@ pub(crate) struct Refused {
 impl Admission {
     pub fn new(config: LiveConfig, metrics: Arc<Metrics>) -> Arc<Self> {
         let rate = HandshakeRate::new(&config.load().limits);
-        Arc::new(Self { config, metrics, connections: Connections::default(), users: Users::default(), rate })
+        Arc::new(Self {
+            config,
+            metrics,
+            connections: Connections::default(),
+            users: Users::default(),
+            rate,
+            rated_users: RatedUsers::new(DefaultClock::default()),
+        })
     }
 
     /// Whether pages of this origin may connect.
@@ -77,5 +96,11 @@ impl Admission {
             detail: format!("this user holds {limit} connections, and no more are allowed"),
             retry_after: None,
         })
+    }
+
+    /// The limits on what one connection of this user sends, for whoever reads its socket.
+    #[expect(dead_code, reason = "the reader of sockets begins to ask with the next change to it")]
+    pub fn message_rate(&self, principal: &Principal) -> MessageRate {
+        MessageRate::new(&self.rated_users, principal, &self.config, &self.metrics)
     }
 }

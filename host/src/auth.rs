@@ -4,7 +4,8 @@
 //! that would make one: on a first start, a key is generated and `switchboard token` signs with it.
 //!
 //! Reading order: `carrier` (where the token is), `verifier` (whether it is genuine), `claims` (who it
-//! names), `keys` (what it is checked with), `ticket` and `expiry` (what comes of it later).
+//! names), `keys` (what it is checked with), `ticket` and `expiry` (what comes of it later), `revocation`
+//! (what ends it early).
 
 use std::{
     net::IpAddr,
@@ -18,11 +19,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{config::LiveConfig, telemetry::Metrics};
 
-mod audit;
+pub(crate) mod audit;
 mod carrier;
 mod claims;
 pub(crate) mod expiry;
 pub(crate) mod keys;
+pub(crate) mod revocation;
 pub(crate) mod signing;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ pub(crate) use ticket::IssuedTicket;
 use audit::Attempt;
 use carrier::{CarrierFault, Credential};
 use keys::KeyStore;
+use revocation::Revocations;
 use ticket::{TicketError, TicketRefused, Tickets};
 use verifier::{Rejection, Verified};
 
@@ -82,6 +85,7 @@ pub(crate) struct Authenticator {
     metrics: Arc<Metrics>,
     keys: KeyStore,
     tickets: Tickets,
+    revocations: Arc<Revocations>,
 }
 
 /// A request whose token or ticket is good.
@@ -106,11 +110,12 @@ impl Authenticator {
     pub fn start(
         config: LiveConfig,
         metrics: Arc<Metrics>,
+        revocations: Arc<Revocations>,
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, KeyError> {
         let keys = KeyStore::start(config.clone(), tasks, stop)?;
-        Ok(Arc::new(Self { config, metrics, keys, tickets: Tickets::default() }))
+        Ok(Arc::new(Self { config, metrics, keys, tickets: Tickets::default(), revocations }))
     }
 
     /// Authenticates a WebSocket upgrade, by any carrier.
@@ -154,8 +159,17 @@ impl Authenticator {
             let detail = "the token belongs to another user than the connection".to_owned();
             return Err(AuthFailure { code: ErrorCode::IdentityMismatch, detail });
         }
+        if self.is_revoked(&principal) {
+            return Err(self.revoked(attempt, &principal));
+        }
         attempt.accepted(&self.metrics, &principal, Some(&key));
         Ok(principal)
+    }
+
+    /// Whether the token that proved a principal was revoked since. Whoever makes a principal known to
+    /// others has to ask once more after that: a revocation in between has not seen it.
+    pub fn is_revoked(&self, principal: &Principal) -> bool {
+        self.revocations.covers(principal)
     }
 
     /// Makes a ticket with which the same principal can open one connection. It ends no later than the
@@ -178,6 +192,7 @@ impl Authenticator {
         let carrier = found.as_ref().map_or_else(CarrierFault::carrier, |credential| Some(credential.carrier));
         let attempt = Attempt { connection_id, peer: Some(peer), carrier };
         match self.checked(found).await {
+            Ok((_, principal, _)) if self.is_revoked(&principal) => Err(self.revoked(attempt, &principal)),
             Ok((carrier, principal, key)) => {
                 attempt.accepted(&self.metrics, &principal, key.as_deref());
                 Ok((carrier, principal))
@@ -187,6 +202,11 @@ impl Authenticator {
                 Err(failure)
             }
         }
+    }
+
+    fn revoked(&self, attempt: Attempt<'_>, principal: &Principal) -> AuthFailure {
+        attempt.refused(&self.metrics, ErrorCode::JwtRevoked, Some(&principal.subject));
+        AuthFailure { code: ErrorCode::JwtRevoked, detail: "the token was revoked".to_owned() }
     }
 
     /// The key is that of a token; a ticket has none.

@@ -8,8 +8,11 @@ mod config;
 mod connect;
 pub(crate) mod duration;
 mod plugin;
+mod revoke;
 mod serve;
 mod token;
+
+use crate::host::Service;
 
 /// A message router whose handlers are sandboxed WebAssembly plugins.
 #[derive(Debug, Parser)]
@@ -29,6 +32,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Talk to a router from the terminal
     Connect(connect::ConnectArgs),
+    /// Revoke tokens, and close the connections that use them
+    Revoke(revoke::RevokeArgs),
     /// Make, build and check plugins
     Plugin(plugin::PluginArgs),
 }
@@ -37,11 +42,24 @@ enum Command {
 /// it did not, 2 (from clap) when the command line itself is wrong.
 #[must_use]
 pub fn main() -> ExitCode {
+    run(Service::Route)
+}
+
+/// [`main`] for an executable whose `serve` sends every message back as it came. Tests of conformance
+/// examine the WebSocket stack through it; nothing that is installed calls it.
+#[doc(hidden)]
+#[must_use]
+pub fn main_of_echo() -> ExitCode {
+    run(Service::Echo)
+}
+
+fn run(service: Service) -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Serve(args) => serve::run(args).map(success),
+        Command::Serve(args) => serve::run(args, service).map(success),
         Command::Token(args) => token::run(args).map(success),
         Command::Config(args) => config::run(args),
         Command::Connect(args) => runtime().and_then(|runtime| runtime.block_on(connect::run(args))).map(success),
+        Command::Revoke(args) => runtime().and_then(|runtime| runtime.block_on(revoke::run(args))).map(success),
         Command::Plugin(args) => plugin::run(args).map(success),
     };
     result.unwrap_or_else(|error| {

@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use switchboard_protocol::MessageType;
+
 pub(crate) mod check;
 pub(crate) mod convert;
 pub(crate) mod document;
@@ -15,6 +17,7 @@ pub(crate) mod fault;
 pub(crate) mod live;
 pub(crate) mod origin_pattern;
 pub(crate) mod place;
+pub(crate) mod rate;
 pub(crate) mod raw;
 pub(crate) mod reader;
 pub(crate) mod reload;
@@ -24,6 +27,7 @@ pub(crate) mod units;
 
 pub(crate) use live::LiveConfig;
 pub(crate) use origin_pattern::OriginPattern;
+pub(crate) use rate::Rate;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +36,7 @@ pub(crate) struct Config {
     pub auth: AuthConfig,
     pub origins: OriginConfig,
     pub limits: LimitConfig,
+    pub sessions: SessionConfig,
     pub heartbeat: HeartbeatConfig,
     pub logging: LoggingConfig,
     /// What a plugin is given that has no section of its own, or leaves something out there.
@@ -142,6 +147,15 @@ pub(crate) struct LimitConfig {
     pub handshakes_per_second: u32,
     /// ... and a burst.
     pub handshake_burst: u32,
+    /// Messages on one connection: a sustained rate per second ...
+    pub connection_messages_per_second: u32,
+    /// ... and a burst.
+    pub connection_message_burst: u32,
+    /// Messages of one user, on all connections together.
+    pub user_messages_per_second: u32,
+    pub user_message_burst: u32,
+    /// Messages of one type and one user, where the type has a rate of its own.
+    pub message_type_rates: BTreeMap<MessageType, Rate>,
     /// A larger message gets an error; the connection goes on.
     pub max_message_bytes: usize,
     /// A larger frame closes the connection with 1009, before it is read whole.
@@ -160,12 +174,43 @@ pub(crate) struct LimitConfig {
     pub max_plugin_calls: usize,
 }
 
+impl LimitConfig {
+    /// Of messages on one connection.
+    pub fn connection_rate(&self) -> Rate {
+        Rate::per_second(self.connection_messages_per_second, self.connection_message_burst)
+    }
+
+    /// Of messages of one user.
+    pub fn user_rate(&self) -> Rate {
+        Rate::per_second(self.user_messages_per_second, self.user_message_burst)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnUserLimit {
     /// The oldest connection gives way.
     EvictOldest,
     /// The new one is refused.
     Refuse,
+}
+
+/// What outlives a socket.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SessionConfig {
+    /// How long a session outlives its socket, and how old a kept frame may be.
+    pub resume_window: Duration,
+    /// Frames of one session that are kept, and that may be written without a receipt.
+    pub max_unconfirmed_frames: usize,
+    /// Their bytes.
+    pub max_unconfirmed_bytes: usize,
+    /// Memory of all detached sessions.
+    pub max_detached_bytes: usize,
+    /// Detached sessions of one user.
+    pub max_detached_per_user: usize,
+    /// How long a handled message is remembered by its id.
+    pub idempotency_window: Duration,
+    /// Handled messages of one user that are remembered.
+    pub idempotency_ids_per_user: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]

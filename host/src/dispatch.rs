@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::FutureExt as _;
 use switchboard_protocol::ClientMessage;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -18,18 +18,21 @@ mod discovery;
 mod host_message;
 mod lifecycle;
 pub(crate) mod reply;
+mod revoked;
 mod route;
+mod sessions;
 
 use crate::{
     auth::Authenticator,
     config::LiveConfig,
     plugin::Plugins,
-    session::{Session, Sessions, inbox::Lane},
+    session::{Attachment, Job, Session, Sessions, inbox::Lane},
     telemetry::Metrics,
     tools::Toolbox,
 };
 use context::Request;
 use deliver::Deliver;
+pub(crate) use host_message::ResumeAsked;
 use reply::Reply;
 
 /// What is left to do about a frame.
@@ -38,11 +41,13 @@ pub(crate) enum Step {
     Refused,
     /// It was in order, and no version can serve it at the moment; the client has been told.
     Unserved,
+    /// It was in order, and nothing is left to do.
+    Done,
+    /// The client wants to go on with another session.
+    Resume(ResumeAsked),
     /// To be run when its lane is free.
     Run(Lane, Job),
 }
-
-pub(crate) type Job = BoxFuture<'static, ()>;
 
 /// A reason not to handle a frame, and the message that it is about.
 struct Refused {
@@ -58,29 +63,30 @@ pub(crate) struct Dispatcher {
     auth: Arc<Authenticator>,
     plugins: Arc<Plugins>,
     deliver: Arc<Deliver>,
+    connections: TaskTracker,
 }
 
 impl Dispatcher {
     /// The whole life of one message:
     /// frame -> envelope -> route (one registry snapshot) -> payload against its schema -> plugin call
     /// -> answer -> session outbox. What the plugin emits meanwhile goes through [`Deliver`].
-    pub fn handle_frame(self: &Arc<Self>, session: &Arc<Session>, frame: &[u8]) -> Step {
-        self.accept(session, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
+    pub fn handle_frame(self: &Arc<Self>, attachment: &Attachment, frame: &[u8]) -> Step {
+        self.accept(attachment, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
             let step = if reply.blames_client() { Step::Refused } else { Step::Unserved };
-            self.deliver.error(session, *reply, correlation_id.as_deref());
+            self.deliver.error(&attachment.session, *reply, correlation_id.as_deref());
             step
         })
     }
 
-    fn accept(self: &Arc<Self>, session: &Arc<Session>, frame: &[u8]) -> Result<Step, Refused> {
-        let received = Instant::now();
+    fn accept(self: &Arc<Self>, attachment: &Attachment, frame: &[u8]) -> Result<Step, Refused> {
+        let (session, received) = (&attachment.session, Instant::now());
         let config = self.config.load();
         if frame.len() > config.limits.max_message_bytes {
             return Err(Refused::unmarked(reply::too_large(frame.len(), config.limits.max_message_bytes)));
         }
         let message = ClientMessage::parse(frame, config.limits.max_json_depth)?;
         if message.message_type.is_reserved() {
-            return self.host_message(session, &message);
+            return self.host_message(attachment, &message);
         }
         let registry = self.plugins.registry();
         let handler = route::find(&registry, &message)?;
@@ -112,6 +118,8 @@ pub(crate) struct Parts {
     pub plugins: Arc<Plugins>,
     pub sessions: Arc<Sessions>,
     pub toolbox: Arc<Toolbox>,
+    /// For what sessions cause: it is waited for when the host leaves.
+    pub connections: TaskTracker,
     pub tasks: TaskTracker,
 }
 
@@ -123,6 +131,7 @@ impl Dispatcher {
             metrics: metrics.clone(),
             auth: auth.clone(),
             plugins: plugins.clone(),
+            connections: parts.connections.clone(),
             deliver: Deliver::new(parts),
         })
     }

@@ -7,18 +7,20 @@ use serde_json::json;
 use tokio::{net::TcpListener, time::MissedTickBehavior};
 
 use crate::{
-    admin::{self, AdminState},
+    admin::{self, AdminState, RevocationDesk},
     admission::Admission,
-    auth::Authenticator,
+    auth::{Authenticator, revocation::Revocations},
     config::{Config, LiveConfig, check::Checked, raw::Sources, reload},
     dispatch::{Dispatcher, Parts},
     plugin::{PluginStatus, Plugins},
-    session::{Order, Sessions},
+    session::{Order, Sessions, detached::Detached},
     shutdown::Shutdown,
     telemetry::{self, Metrics, metrics::Outcome},
     tools::Toolbox,
     transport::{self, Edge, listener},
 };
+
+pub(crate) use crate::transport::Service;
 
 /// How often topics that nobody uses any more are looked for.
 const REAP_INTERVAL: Duration = Duration::from_secs(60);
@@ -35,24 +37,25 @@ pub(crate) struct Host {
 
 impl Host {
     /// Returns when every plugin was brought to traffic or failed, and both listeners accept.
-    pub async fn start(sources: Sources, checked: Checked) -> anyhow::Result<Self> {
+    pub async fn start(sources: Sources, checked: Checked, service: Service) -> anyhow::Result<Self> {
         let digest = checked.digest;
         let config = LiveConfig::from_checked(checked);
         let now = config.load();
         prepare_data_dir(&now.server.data_dir)?;
+        let metrics = Metrics::new();
         // First of all what can only fail for one reason, before minutes of other work.
+        let revocations = Revocations::open(&now.server.data_dir, metrics.clone())?;
         let listener = bind(now.server.listen, "--listen").await?;
         let admin_listener = bind(now.server.admin_listen, "--admin-listen").await?;
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
 
-        let metrics = Metrics::new();
         let shutdown = Shutdown::default();
         let Shutdown { tasks, stop, .. } = &shutdown;
-        let auth = Authenticator::start(config.clone(), metrics.clone(), tasks, stop.clone())
+        let auth = Authenticator::start(config.clone(), metrics.clone(), revocations.clone(), tasks, stop.clone())
             .context("the keys that verify tokens cannot be used")?;
         let admission = Admission::new(config.clone(), metrics.clone());
         let plugins = Plugins::start(config.clone(), metrics.clone(), tasks, stop.clone()).await?;
-        let sessions = Arc::new(Sessions::default());
+        let sessions = Arc::new(Sessions::new(Arc::new(Detached::new(now.sessions.max_detached_bytes))));
         let dispatcher = Dispatcher::new(Parts {
             config: config.clone(),
             metrics: metrics.clone(),
@@ -60,12 +63,17 @@ impl Host {
             plugins: plugins.clone(),
             sessions: sessions.clone(),
             toolbox: Toolbox::new(),
+            connections: shutdown.connections.clone(),
             tasks: tasks.clone(),
         });
         watch_config(sources, digest, &config, &metrics, &shutdown);
         reap_now_and_then(dispatcher.clone(), &shutdown);
+        let (detached, end) = (dispatcher.clone(), stop.clone());
+        tasks.spawn(async move { detached.look_after_detached(end).await });
 
+        let revoker = dispatcher.clone();
         let edge = Arc::new(Edge {
+            service,
             config: config.clone(),
             metrics: metrics.clone(),
             auth,
@@ -77,19 +85,32 @@ impl Host {
         let (readiness, statuses) = (edge.clone(), plugins.clone());
         let admin = admin::router(AdminState {
             config: config.clone(),
-            metrics,
+            metrics: metrics.clone(),
             plugins: Arc::new(move || json!(statuses.statuses())),
             readiness: Arc::new(move || readiness.readiness()),
+            revocations: RevocationDesk {
+                revocations,
+                end_sessions: Arc::new(move || revoker.end_revoked()),
+                tasks: tasks.clone(),
+            },
         });
-        tasks.spawn(listener::accept(listener, transport::http::router(edge), shutdown.clone()));
-        tasks.spawn(listener::accept(admin_listener, admin, shutdown.clone()));
+        tasks.spawn(listener::accept(listener, transport::http::router(edge), metrics.clone(), shutdown.clone()));
+        tasks.spawn(listener::accept(admin_listener, admin, metrics, shutdown.clone()));
         tracing::info!(%address, %admin_address, "listening");
         Ok(Self { config, plugins, sessions, shutdown, address, admin_address })
     }
 
     /// Says goodbye to every client, and returns when all work has ended or its time is over.
     pub async fn leave(&self) {
-        let order = |order| self.sessions.all().iter().for_each(|session| session.order(order));
+        let order = |order| {
+            for session in self.sessions.all() {
+                match session.connection() {
+                    Some(connection) => connection.order(order),
+                    None if order == Order::Abandon => session.handlers.abandon(),
+                    None => {}
+                }
+            }
+        };
         let limit = self.config.load().server.drain_timeout;
         let finished = self.shutdown.drain(limit, || order(Order::Leave), || order(Order::Abandon)).await;
         tracing::info!(finished, "left");

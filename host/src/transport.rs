@@ -1,8 +1,8 @@
 //! The edge that faces clients: HTTP, the upgrade, and sockets.
 //!
 //! Nothing above this module knows of axum, hyper or WebSocket frames. Reading order: `listener`
-//! (bytes to requests), `http` (the routes), `upgrade` (who may have a socket), `websocket` (the life
-//! of one, with `reader`, `writer`, `running` and `heartbeat`), and `codec` (frames of each
+//! (bytes to requests, with `places`), `http` (the routes), `upgrade` (who may have a socket),
+//! `websocket` (the life of one, with `reader`, `writer`, `line` and `heartbeat`), and `codec` (frames of each
 //! subprotocol).
 
 use std::sync::Arc;
@@ -10,10 +10,11 @@ use std::sync::Arc;
 mod codec;
 mod heartbeat;
 pub(crate) mod http;
+mod line;
 pub(crate) mod listener;
+mod places;
 mod reader;
 mod refusal;
-mod running;
 mod upgrade;
 mod websocket;
 mod writer;
@@ -23,8 +24,18 @@ use crate::{
     shutdown::Shutdown, telemetry::Metrics,
 };
 
+/// What becomes of the messages on a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Plugins handle them.
+    Route,
+    /// They go back as they came: how a suite of conformance examines the socket. No setting leads here.
+    Echo,
+}
+
 /// What the routes need. One per host.
 pub(crate) struct Edge {
+    pub service: Service,
     pub config: LiveConfig,
     pub metrics: Arc<Metrics>,
     pub auth: Arc<Authenticator>,

@@ -99,6 +99,10 @@ error_codes! {
     NotFound = "NOT_FOUND", 404, true, "GET /ws/config lists the endpoints";
     /// The route does not answer this method.
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, true, "see the `Allow` header";
+    /// The body of a request to operate the server is not declared as JSON.
+    MediaTypeUnsupported = "MEDIA_TYPE_UNSUPPORTED", 415, true, "send JSON with `Content-Type: application/json`";
+    /// An operator asked for one revocation of tokens more than the server holds.
+    RevocationLimitReached = "REVOCATION_LIMIT_REACHED", 409, true, "take back those that are no longer needed, or revoke all tokens issued before a time";
 
     /// The frame is not JSON.
     InvalidJson = "INVALID_JSON", 400, true, "send one JSON object per frame: {\"type\":\"ping\",\"payload\":{}}";

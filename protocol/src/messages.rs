@@ -231,7 +231,9 @@ impl ErrorPayload {
     /// Says when a repeat makes sense.
     #[must_use]
     pub fn with_retry_after(mut self, wait: std::time::Duration) -> Self {
-        self.retry_after_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        // Rounded up: a repeat that comes a fraction too early is refused again.
+        let millis = wait.as_nanos().div_ceil(1_000_000);
+        self.retry_after_ms = Some(u64::try_from(millis).unwrap_or(u64::MAX));
         self
     }
 }

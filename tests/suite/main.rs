@@ -25,6 +25,7 @@ mod readme_tour;
 mod restart;
 mod resume;
 mod resume_refused;
+mod revocation;
 mod storm;
 mod swap_under_load;
 mod system_plugin;

@@ -27,7 +27,7 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 /// A string member of a flat JSON object. The host writes this line itself: no escapes, no nesting.
-fn member<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+pub fn member<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let start = line.split_once(&format!("\"{name}\":\""))?.1;
     Some(start.split_once('"')?.0)
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 
 mod announce;
+mod autobahn;
 mod digest;
 mod plugins;
 mod process;
@@ -24,8 +25,10 @@ Usage: cargo xtask COMMAND
   plugins [--guests] [--toolchain auto|rustup|debian]
                     leave the components in target/plugins, and those for tests in target/guests
   test              everything that has to pass, the cheap parts first
+  autobahn [CASE...]
+                    the WebSocket stack against the Autobahn cases: all, or such as 6.4.1 or '7.*'
   tidy              the arrows between modules, the homes of dependencies, the shape of files
-  tools             what plugins are compiled with, and whether it is here
+  tools             what is needed beside cargo, and whether it is here
 ";
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         ("serve", rest) => serve::run(rest.strip_prefix(&["--".to_owned()]).unwrap_or(rest)),
         ("plugins", rest) => plugins::run(&plugins::Options::parse(rest)?),
         ("test", []) => test::run(),
+        ("autobahn", cases) => autobahn::run(cases),
         ("tidy", []) => tidy::run(),
         ("tools", []) => tools::run(),
         // Started by `serve`, as the reader of the host's output.

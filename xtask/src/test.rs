@@ -65,6 +65,7 @@ fn steps() -> Vec<Step> {
     // each other choice of packages, since their features add up differently.
     steps.push(cargo("unit tests", "", &["test", "--workspace", "--lib", "--bins", "--quiet", "--no-fail-fast"]));
     steps.push(cargo("examples in documentation", "", &["test", "--workspace", "--doc", "--quiet", "--no-fail-fast"]));
+    steps.push(autobahn());
     steps.extend(for_plugins("native tests", &["test", "--workspace", "--quiet", "--no-fail-fast"]));
     steps.push(Step { name: "components".to_owned(), action: Action::Here(components) });
     steps.push(cargo("tests over sockets", "", &["test", "--workspace", "--test", "suite", "--no-fail-fast"]));
@@ -93,6 +94,13 @@ fn documentation() -> Step {
         command.env("RUSTDOCFLAGS", "-D rustdoc::broken_intra_doc_links");
     }
     step
+}
+
+/// A process of its own, because the cases that pass are counted in its output.
+fn autobahn() -> Step {
+    let mut command = process::cargo(Path::new(""));
+    command.args(["xtask", "autobahn"]);
+    Step { name: "WebSocket conformance".to_owned(), action: Action::Run(Box::new(command)) }
 }
 
 fn components() -> anyhow::Result<()> {

@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 6] = [
     &["transport", "admin", "cli"],
     &["dispatch"],
     &["auth", "admission", "session", "topic", "plugin", "tools", "backplane"],
-    &["config", "telemetry", "shutdown"],
+    &["config", "telemetry", "shutdown", "storage"],
     &["protocol"],
 ];
 
@@ -40,7 +40,7 @@ const ALSO_ALLOWED: [(&str, &str); 9] = [
 ];
 
 /// A dependency, and the only places of the host that may name it.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("axum", &["transport", "admin"]),
     ("hyper", &["transport", "admin"]),
     ("tokio_tungstenite", &["transport", "cli/connect"]),
@@ -50,8 +50,10 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("notify", &["plugin/directory", "config/reload"]),
     ("dashmap", &["session/registry", "topic/subscriptions", "admission"]),
     ("jsonschema", &["plugin/schema"]),
-    ("reqwest", &["auth"]),
+    // Keys are fetched, and `switchboard revoke` asks a running host.
+    ("reqwest", &["auth", "cli/revoke"]),
     ("governor", &["admission"]),
+    ("redb", &["storage"]),
     ("wit_component", &["cli/plugin/build"]),
 ];
 

@@ -1,9 +1,14 @@
 //! What is needed beside cargo: what it is, where it comes from, how it is recognised.
 //!
-//! Getting the two compilers is the work of `switchboard plugin build`, which authors need just as much;
-//! here they are only looked at.
+//! Getting the two compilers is the work of `switchboard plugin build`, which authors need just as much, and
+//! the Autobahn cases are got by the chore that runs them; here they are only looked at.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::process;
 
 /// Something that this repository's chores use.
 pub struct Tool {
@@ -17,7 +22,7 @@ pub struct Tool {
 }
 
 /// One of the first two has to be there, or to be had.
-pub const TOOLS: [Tool; 2] = [
+const COMPILERS: [Tool; 2] = [
     Tool {
         name: "wasm32-unknown-unknown",
         purpose: "compiling plugins",
@@ -32,9 +37,19 @@ pub const TOOLS: [Tool; 2] = [
     },
 ];
 
+/// The Autobahn cases under Python 3, as PyPI names them.
+pub const AUTOBAHN: &str = "kosoku==0.1.0";
+
+const CASES: Tool = Tool {
+    name: AUTOBAHN,
+    purpose: "the cases of `cargo xtask autobahn`",
+    source: "cargo xtask autobahn",
+    detect: cases,
+};
+
 /// A table of what is here.
 pub fn run() -> anyhow::Result<()> {
-    for tool in TOOLS {
+    for tool in COMPILERS.into_iter().chain([CASES]) {
         let state = (tool.detect)().unwrap_or_else(|| format!("missing; from `{}`", tool.source));
         println!("{}: {state}\n  for {}", tool.name, tool.purpose);
     }
@@ -43,7 +58,23 @@ pub fn run() -> anyhow::Result<()> {
 
 /// What plugins would be compiled with now: part of what a cached plugin depends on.
 pub fn compilers() -> String {
-    TOOLS.iter().map(|tool| format!("{}={}\n", tool.name, (tool.detect)().unwrap_or_default())).collect()
+    COMPILERS.iter().map(|tool| format!("{}={}\n", tool.name, (tool.detect)().unwrap_or_default())).collect()
+}
+
+/// The Python environment of the Autobahn cases.
+pub fn autobahn_folder() -> PathBuf {
+    process::target().join("tools").join(AUTOBAHN.replace("==", "-"))
+}
+
+/// A program of that environment.
+pub fn autobahn_program(name: &str) -> PathBuf {
+    let programs = autobahn_folder().join(if cfg!(windows) { "Scripts" } else { "bin" });
+    programs.join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
+
+fn cases() -> Option<String> {
+    let program = autobahn_program("kosoku");
+    program.is_file().then(|| program.display().to_string())
 }
 
 fn native() -> Option<String> {

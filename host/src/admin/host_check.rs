@@ -1,7 +1,8 @@
-//! Which Host headers are this machine's.
+//! Which Host and Origin headers are this machine's.
 //!
 //! A rebinding page is reached under its own name, so a name that is not ours is refused. Addresses
-//! cannot be rebound; one is accepted if it is this machine's as far as the settings tell.
+//! cannot be rebound; one is accepted if it is this machine's as far as the settings tell. A page that
+//! was served elsewhere names its origin, and only the very address that is asked is an origin of ours.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,20 +17,32 @@ use switchboard_protocol::{ErrorCode, ErrorPayload};
 use super::refusal;
 use crate::config::LiveConfig;
 
-/// Lets requests through that were sent to this machine by one of its own names.
+/// Lets requests through that were sent to this machine by one of its own names, and not by a page from
+/// elsewhere.
 pub(super) async fn require_own_host(State(config): State<LiveConfig>, request: Request, next: Next) -> Response {
     let listen = config.load().server.admin_listen;
     // A request in absolute form names its host there, and that counts (RFC 9112, section 3.2.2).
-    let own = match request.uri().authority() {
-        Some(authority) => is_own(authority, listen),
-        None => single_host(request.headers()).is_some_and(|host| is_own(&host, listen)),
+    let host = request.uri().authority().cloned().or_else(|| single_host(request.headers()));
+    let Some(host) = host.filter(|host| is_own(host, listen)) else {
+        let problem = ErrorPayload::new(ErrorCode::HostRefused, "the Host header does not name this machine")
+            .with_help("use localhost, a loopback address, or the address of `server.admin_listen`");
+        return refusal(ErrorCode::HostRefused, problem);
     };
-    if own {
-        return next.run(request).await;
+    if !is_own_origin(request.headers(), &host) {
+        let problem = ErrorPayload::new(ErrorCode::OriginRefused, "the Origin header names another origin than this")
+            .with_help("web pages may not ask here: use `switchboard revoke`, curl, or another client without Origin");
+        return refusal(ErrorCode::OriginRefused, problem);
     }
-    let problem = ErrorPayload::new(ErrorCode::HostRefused, "the Host header does not name this machine")
-        .with_help("use localhost, a loopback address, or the address of `server.admin_listen`");
-    refusal(ErrorCode::HostRefused, problem)
+    next.run(request).await
+}
+
+/// Whether no page sent the request, or one that this listener served: `http` and the host that is asked,
+/// with its port (RFC 6454, section 6.2). A sandboxed page has the origin `null`.
+fn is_own_origin(headers: &HeaderMap, host: &Authority) -> bool {
+    headers.get_all(header::ORIGIN).iter().all(|origin| {
+        let origin = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://"));
+        origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host.as_str()))
+    })
 }
 
 fn single_host(headers: &HeaderMap) -> Option<Authority> {
@@ -93,6 +106,31 @@ mod tests {
         check("10.0.0.8:9090", "0.0.0.0:9090", true);
         check("[2001:db8::1]:9090", "[::]:9090", true);
         check("evil.example", "0.0.0.0:9090", false);
+    }
+
+    #[test]
+    fn a_page_from_elsewhere_is_told_by_its_origin() {
+        let host = "localhost:9090".parse().unwrap();
+        for (origins, own) in [
+            (vec![], true),
+            (vec!["http://localhost:9090"], true),
+            (vec!["http://LOCALHOST:9090"], true),
+            (vec!["http://localhost:9091"], false),
+            (vec!["http://localhost"], false),
+            (vec!["https://localhost:9090"], false),
+            (vec!["http://127.0.0.1:9090"], false),
+            (vec!["http://localhost:9090.evil.example"], false),
+            (vec!["https://evil.example"], false),
+            (vec!["null"], false),
+            (vec![""], false),
+            (vec!["http://localhost:9090", "https://evil.example"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for origin in &origins {
+                headers.append(header::ORIGIN, origin.parse().unwrap());
+            }
+            assert_eq!(is_own_origin(&headers, &host), own, "{origins:?}");
+        }
     }
 
     #[test]

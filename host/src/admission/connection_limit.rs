@@ -43,7 +43,7 @@ impl Drop for ConnectionSlot {
 }
 
 /// The same subject in two tenants is two users.
-type User = (Option<String>, String);
+pub(super) type User = (Option<String>, String);
 
 /// The connections of each user who has any.
 #[derive(Default)]

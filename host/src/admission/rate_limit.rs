@@ -93,7 +93,7 @@ impl Limiter {
 }
 
 /// The address, or its network where a host has a whole one.
-fn subject_to_limit(peer: IpAddr) -> IpAddr {
+pub(crate) fn subject_to_limit(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         address => address,

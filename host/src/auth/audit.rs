@@ -1,14 +1,17 @@
-//! One event for every authentication, accepted or not, under its own target so that it can be kept
-//! apart from other logs.
+//! One event for every authentication, accepted or not, and for every change of what is revoked, under
+//! their own target so that they can be kept apart from other logs.
 //!
 //! It says who (only when that was proven), from where, by which carrier and with which of the server's
 //! keys. Nothing of an unverified token is ever in it: not its claims, and not its `kid` either.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use switchboard_protocol::ErrorCode;
 
-use super::{Carrier, Principal};
+use super::{
+    Carrier, Principal,
+    revocation::{Revocation, Scope},
+};
 use crate::telemetry::{Metrics, metrics::Outcome};
 
 /// The target to filter by.
@@ -53,4 +56,41 @@ impl Attempt<'_> {
             "authentication"
         );
     }
+}
+
+/// What an operator did to a revocation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Revoking {
+    /// The sessions that it ended.
+    Revoked {
+        sessions_ended: usize,
+    },
+    TakenBack,
+}
+
+/// Tells of a change of what is revoked. `operator` is all that is known of who did it.
+pub(crate) fn revocation(operator: SocketAddr, revocation: &Revocation, what: Revoking) {
+    let (outcome, sessions_ended) = match what {
+        Revoking::Revoked { sessions_ended } => ("revoked", Some(sessions_ended)),
+        Revoking::TakenBack => ("taken_back", None),
+    };
+    let (jti, subject, tenant) = match &revocation.scope {
+        Scope::Token { jti } => (Some(jti), None, None),
+        Scope::Subject { sub, tenant } => (None, Some(sub), tenant.as_ref()),
+        Scope::Tenant { tenant } => (None, None, Some(tenant)),
+        Scope::All => (None, None, None),
+    };
+    tracing::warn!(
+        target: TARGET,
+        %operator,
+        outcome,
+        id = revocation.id,
+        token_id = jti,
+        subject,
+        tenant,
+        issued_before = revocation.issued_before.map(tracing::field::display),
+        reason = revocation.reason,
+        sessions_ended,
+        "revocation"
+    );
 }

@@ -30,8 +30,9 @@ fn start(change: impl FnOnce(&mut Config)) -> Running {
     let mut config = Config::for_tests(folder.path());
     change(&mut config);
     let stop = CancellationToken::new();
-    let auth =
-        Authenticator::start(LiveConfig::new(config), Metrics::new(), &TaskTracker::new(), stop.clone()).unwrap();
+    let (metrics, tasks) = (Metrics::new(), TaskTracker::new());
+    let revocations = Revocations::open(folder.path(), metrics.clone()).unwrap();
+    let auth = Authenticator::start(LiveConfig::new(config), metrics, revocations, &tasks, stop.clone()).unwrap();
     Running { auth, folder, _stop: stop.drop_guard() }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     config::{check, raw::Sources},
-    host::Host,
+    host::{Host, Service},
     plugin::PluginStatus,
     shutdown::Signals,
     telemetry,
@@ -38,7 +38,7 @@ pub(crate) struct ServeArgs {
     json: bool,
 }
 
-pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: ServeArgs, service: Service) -> anyhow::Result<()> {
     let mut hints = Hints { token: String::new(), connect: args.listen.is_some() };
     if let Some(folder) = &args.data_dir {
         hints.token = format!(" --data-dir {}", folder.display());
@@ -61,7 +61,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         // From here on a signal is answered by an orderly end.
         let mut signals = Signals::listen().context("cannot listen to signals")?;
         let host = tokio::select! {
-            host = Host::start(sources, checked) => host?,
+            host = Host::start(sources, checked, service) => host?,
             _ = signals.next() => return Ok(()),
         };
         announce(&host, args.json, &hints)?;

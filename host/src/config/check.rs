@@ -114,6 +114,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
     let auth = settings::auth(reader, "auth");
     let origins = read_origins(reader);
     let limits = settings::limits(reader, "limits");
+    let sessions = settings::sessions(reader, "sessions");
     let heartbeat = settings::heartbeat(reader, "heartbeat");
     let logging = settings::logging(reader, "logging");
     let plugin_defaults = read_plugin(reader, PLUGIN_DEFAULTS);
@@ -130,6 +131,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
         auth: auth?,
         origins: origins?,
         limits: limits?,
+        sessions: sessions?,
         heartbeat: heartbeat?,
         logging: logging?,
         plugin_defaults: plugin_defaults?,

@@ -1,10 +1,13 @@
 //! From a value as written to a value of the right type within its bounds, or to what is wrong with it.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use switchboard_protocol::MessageType;
 
 use super::{
-    KeySource, LogFormat, OnUserLimit, OriginPattern,
+    KeySource, LogFormat, OnUserLimit, OriginPattern, Rate,
     fault::{Origin, nearest},
+    rate::parse_type_rate,
     raw::{Located, Value},
     setting::{ALGORITHMS, Element, INTERFACES, Kind},
     units,
@@ -238,6 +241,23 @@ impl FromValue for Vec<OriginPattern> {
             let help = || format!("allowed: a list of {}", Element::Origin.allowed());
             OriginPattern::parse(text).map_err(|problem| (format!("{} {problem}", quoted(text)), help()))
         })
+    }
+}
+
+impl FromValue for BTreeMap<MessageType, Rate> {
+    fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
+        let rates = each(written, kind, |item, text| {
+            let told = |(problem, help)| (format!("{} {problem}", quoted(text)), help);
+            parse_type_rate(text).map(|rate| (item.origin.clone(), rate)).map_err(told)
+        })?;
+        let (mut by_type, mut faults) = (Self::new(), Vec::new());
+        for (origin, (name, rate)) in rates {
+            if let Some(earlier) = by_type.insert(name.clone(), rate) {
+                let problem = format!("gives {name:?} a second rate, {rate}, after {earlier}");
+                faults.push(Wrong { origin, problem, help: "keep one of them".to_owned() });
+            }
+        }
+        if faults.is_empty() { Ok(by_type) } else { Err(faults) }
     }
 }
 

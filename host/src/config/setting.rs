@@ -57,6 +57,7 @@ pub(crate) enum Element {
     Interface,
     Tool,
     Topic,
+    TypeRate,
 }
 
 impl Kind {
@@ -104,6 +105,9 @@ impl Element {
             Self::Origin => "origins: scheme://host, with `:PORT` or `:*`, and `*.` before the host for all below it; `null`; `*` for any".to_owned(),
             Self::Interface => format!("interfaces: {}", INTERFACES.join(", ")),
             Self::Tool => "names of tools (1 to 64 of A-Z a-z 0-9 _ . -), or `*` for all".to_owned(),
+            Self::TypeRate => {
+                "rates, each `TYPE = N/s`, `N/min` or `N/h`, and `burst N` for how many may come at once (else N), such as \"user_message = 5/s burst 20\"".to_owned()
+            }
             Self::Topic => "topics or patterns (1 to 256 bytes; `*` is one level, `**` the rest)".to_owned(),
         }
     }

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use super::{
-    AuthConfig, Grants, HeartbeatConfig, LimitConfig, LoggingConfig, PluginLimits, ServerConfig,
+    AuthConfig, Grants, HeartbeatConfig, LimitConfig, LoggingConfig, PluginLimits, ServerConfig, SessionConfig,
+    rate::MAX_RATE,
     reader::Reader,
     setting::{ENVIRONMENTS, Element, Kind, Setting},
 };
@@ -39,6 +40,9 @@ const fn time(min_millis: u64, max_secs: u64) -> Kind {
 const fn count(min: u64, max: u64) -> Kind {
     Kind::Count { min, max }
 }
+
+/// Never zero: what may not be sent at all is switched off, not limited.
+const RATE: Kind = count(1, MAX_RATE as u64);
 
 const fn bytes(min: u64, max: u64) -> Kind {
     Kind::Bytes { min, max }
@@ -91,7 +95,7 @@ macro_rules! section {
 
 section! { SERVER, server -> ServerConfig;
     listen fixed: Kind::Address, r#""127.0.0.1:8080""#, "Where clients connect. Only this machine, until you decide otherwise.";
-    admin_listen fixed: Kind::Address, r#""127.0.0.1:9090""#, "Where metrics, health and the operator's pages are. It asks for no token yet, so keep it to yourself.";
+    admin_listen fixed: Kind::Address, r#""127.0.0.1:9090""#, "Where metrics, health and revocation are. It asks for no token yet, and whoever reaches it can end sessions: keep it to yourself.";
     data_dir fixed: Kind::Folder, r#"".switchboard""#, "Keys, caches and state; private to the user that runs the process.";
     plugin_dir fixed: Kind::Folder, r#""plugins""#, "Where components (`NAME.wasm`) are dropped. The folder is watched.";
     drain_timeout fixed: time(0, 3_600), r#""20s""#, "How long handlers and queues may take to finish after SIGTERM. Less than the 30 seconds after which Kubernetes kills.";
@@ -130,6 +134,11 @@ section! { LIMITS, limits -> LimitConfig;
     on_user_limit: Kind::Words(&["evict_oldest", "refuse"]), r#""evict_oldest""#, "What happens at that limit: the oldest connection gives way (a forgotten tab never locks its user out), or the new one is refused.";
     handshakes_per_second: count(1, MANY), "200", "Handshakes from one address, sustained. An address can be a whole office or a proxy.";
     handshake_burst: count(1, MANY), "1000", "Handshakes from one address at once: everyone behind a proxy comes back after a restart.";
+    connection_messages_per_second: RATE, "500", "Messages on one connection, sustained; more are answered RATE_LIMITED. A person causes a few a second, a busy page a hundred. 1000000 is more than a client can send, and so means off.";
+    connection_message_burst: RATE, "1000", "Messages on one connection at once: a client that comes back sends what it had kept.";
+    user_messages_per_second: RATE, "1000", "Messages of one user on all connections together, sustained. More than one connection may send, so that a second device works beside a busy one. 1000000 means off.";
+    user_message_burst: RATE, "2000", "Messages of one user at once.";
+    message_type_rates: list(Element::TypeRate), "[]", "Rates of single message types, for each user: for what costs more than others, such as a type that starts an agent. A type that is not listed has no rate of its own.";
     max_message_bytes: bytes(KIB, 64 * MIB), r#""256KiB""#, "A larger message gets an error and the connection goes on. At least a token has to fit.";
     max_frame_bytes: bytes(KIB, 256 * MIB), r#""1MiB""#, "A larger frame closes the connection with 1009 before it is read whole. Larger than a message, so that a client that is a little over hears what is wrong. Of connections opened from then on.";
     max_json_depth: count(2, MAX_JSON_DEPTH), "64", "Levels of nested arrays and objects in a message. People's data nests less than ten deep.";
@@ -138,6 +147,16 @@ section! { LIMITS, limits -> LimitConfig;
     max_subscriptions: count(1, 100_000), "128", "Topics and patterns that one session is subscribed to.";
     topic_history: count(0, 100_000), "100", "Publications that are kept for each topic, in memory.";
     max_plugin_calls fixed: count(1, MAX_CALLS), "1000", "Calls into plugins at one time, in all. Address space is reserved for as many when the process starts.";
+}
+
+section! { SESSIONS, sessions -> SessionConfig;
+    resume_window: time(100, 86_400), r#""120s""#, "How long a session outlives its socket, and how old a message may be that is sent again. A tunnel, a lid or a deploy takes less than two minutes.";
+    max_unconfirmed_frames: count(16, MANY), "1024", "Messages that one session keeps to send them again, and that may be on their way without a receipt. More than an agent's run emits within the time that a receipt takes. Of sessions begun from then on.";
+    max_unconfirmed_bytes: bytes(KIB, GIB), r#""256KiB""#, "Their bytes. As much as a connection of 10 MB/s carries in 25 ms; with ten thousand clients, all of which lag, it is 2.5 GiB. Of sessions begun from then on.";
+    max_detached_bytes: bytes(KIB, 64 * GIB), r#""256MiB""#, "Memory of all sessions that wait for their client's return. Beyond it, the one that has waited longest is given up. A thousand full sessions.";
+    max_detached_per_user: count(1, 10_000), "16", "Sessions of one user that wait for a return; beyond it, the oldest is given up. As many as a user may have connections.";
+    idempotency_window: time(100, 86_400), r#""5m""#, "For how long a handled message is remembered by its `id`, so that a repeat is answered from the record and not handled again. Longer than `resume_window`, so that whoever comes back late can still repeat without harm.";
+    idempotency_ids_per_user: count(1, 100_000), "1000", "Messages of one user that are remembered; beyond it, those that finished first are forgotten. Three a second for the whole window, which no person sends.";
 }
 
 section! { HEARTBEAT, heartbeat -> HeartbeatConfig;
@@ -188,6 +207,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "origins.staging", sentence: "Before production.", settings: ORIGINS_OF_ONE },
     Section { path: "origins.production", sentence: "For users.", settings: ORIGINS_OF_ONE },
     Section { path: "limits", sentence: "What clients may use.", settings: LIMITS },
+    Section { path: "sessions", sentence: "What outlives a socket.", settings: SESSIONS },
     Section { path: "heartbeat", sentence: "How a lost peer is noticed.", settings: HEARTBEAT },
     Section { path: "logging", sentence: "What is logged, and how.", settings: LOGGING },
     Section {

@@ -106,7 +106,7 @@ pub(crate) fn of_event(
 
 pub(crate) fn caller(session: &Session, transport: Transport) -> Caller {
     Caller {
-        connection_id: session.connection_id.clone(),
+        connection_id: session.connection_id(),
         session_id: session.id.clone(),
         principal: session.principal(),
         transport,

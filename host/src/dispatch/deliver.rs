@@ -48,7 +48,7 @@ pub(crate) struct Deliver {
     toolbox: Arc<Toolbox>,
     started: Instant,
     /// Itself, to be handed to the calls that it causes.
-    this: Weak<Self>,
+    pub(super) this: Weak<Self>,
 }
 
 impl Deliver {
@@ -76,13 +76,13 @@ impl Deliver {
         }
         let correlation_id = answer.correlation_id.as_deref().or(request.correlation_id.as_deref());
         match encode(&answer.message_type, &answer.payload, correlation_id) {
-            Ok(bytes) if !session.outbox.can_hold(bytes.len()) => {
+            Ok(bytes) if !session.can_hold(bytes.len()) => {
                 // Not the client's fault: it would be closed as a slow consumer, however fast it is.
                 let problem = format!("it has {} bytes, which is more than `limits.max_outbound_bytes`", bytes.len());
                 return self.failure(session, request, &CallFailure::AnswerInvalid(problem));
             }
             // If the client is gone, there is nobody to tell.
-            Ok(bytes) => drop(session.outbox.push(Frame::kept(bytes))),
+            Ok(bytes) => drop(session.push(Frame::kept(bytes))),
             Err(problem) => {
                 return self.failure(session, request, &CallFailure::AnswerInvalid(problem.to_string()));
             }
@@ -114,7 +114,7 @@ impl Deliver {
     ) {
         match ServerMessage::new(message_type, payload).answering(correlation_id).encode() {
             // If the client is gone, there is nobody to tell.
-            Ok(bytes) => drop(session.outbox.push(Frame::kept(bytes))),
+            Ok(bytes) => drop(session.push(Frame::kept(bytes))),
             Err(problem) => tracing::error!(%problem, message_type, "a message of the host cannot be written"),
         }
     }
@@ -145,7 +145,7 @@ impl Effects for Deliver {
         let frame = Frame { bytes, volatile };
         let mut reached = 0;
         for session in receivers {
-            if session.outbox.push(frame.clone()).is_ok() {
+            if session.push(frame.clone()).is_ok() {
                 reached += 1;
             }
         }
@@ -158,7 +158,7 @@ impl Effects for Deliver {
         };
         let subscriber = Subscriber {
             session_id: session.id.clone(),
-            connection_id: session.connection_id.clone(),
+            connection_id: session.connection_id(),
             subject: caller.principal.subject.as_str().into(),
             receiver: session,
         };
@@ -196,7 +196,7 @@ impl Effects for Deliver {
             caller.principal.tenant.as_deref(),
             publication,
             |publication, epoch| encode_publication(publication, raw, topic, epoch),
-            |session, frame| session.outbox.push(frame.clone()).is_ok(),
+            |session, frame| session.push(frame.clone()).is_ok(),
         )?;
         self.metrics.topic_deliveries.inc_by(u64::from(receipt.receivers));
         self.published(caller, topic, message_type, payload, timestamp);

@@ -7,14 +7,20 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
-use switchboard_protocol::{ClientMessage, CloseCode, ErrorCode, Heartbeat, Reconnect, TokenExpiring, unix_seconds};
+use switchboard_protocol::{
+    Ack, ClientMessage, CloseCode, ErrorCode, Heartbeat, Reconnect, Resume, ServerMessage, TokenExpiring, unix_seconds,
+};
 
 use super::{Dispatcher, Refused, Step, discovery, reply};
-use crate::session::{Session, inbox::Lane};
+use crate::session::{Attachment, Session, inbox::Lane};
 
-const REFRESH_TOKEN: &str = "refresh_token";
+/// What a client asks for that comes back.
+pub(crate) struct ResumeAsked {
+    pub request: Resume,
+    pub correlation_id: Option<Arc<str>>,
+}
 
 #[derive(Deserialize)]
 struct RefreshToken {
@@ -25,12 +31,18 @@ impl Dispatcher {
     /// A reserved type: one that the client may send, or one that it may not.
     pub(super) fn host_message(
         self: &Arc<Self>,
-        session: &Arc<Session>,
+        attachment: &Attachment,
         message: &ClientMessage<'_>,
     ) -> Result<Step, Refused> {
-        if message.message_type.as_str() != REFRESH_TOKEN {
-            return Err(Refused::to(message, reply::reserved(&message.message_type)));
+        match message.message_type.as_str() {
+            "ack" => ack(attachment, message),
+            "resume" => ask_to_resume(message),
+            "refresh_token" => self.ask_to_refresh(&attachment.session, message),
+            _ => Err(Refused::to(message, reply::reserved(&message.message_type))),
         }
+    }
+
+    fn ask_to_refresh(self: &Arc<Self>, session: &Arc<Session>, message: &ClientMessage<'_>) -> Result<Step, Refused> {
         // The decoder's own words could quote the token.
         let RefreshToken { token } = serde_json::from_str(message.payload_text())
             .map_err(|_| Refused::to(message, reply::payload("/payload/token: a string is needed".into())))?;
@@ -41,16 +53,19 @@ impl Dispatcher {
 
     async fn refresh(self: Arc<Self>, session: Arc<Session>, token: String, correlation_id: Option<Arc<str>>) {
         let current = session.principal();
-        match self.auth.refresh(&session.connection_id, &token, &current).await {
+        match self.auth.refresh(&session.connection_id(), &token, &current).await {
             Ok(principal) => {
                 let payload = json!({ "expires_at": principal.expires_at });
-                session.renew(principal);
+                session.renew(Arc::new(principal));
+                self.end_if_revoked(&session);
                 self.deliver.host_message(&session, "token_refreshed", payload, correlation_id.as_deref());
             }
             Err(failure) => {
                 self.deliver.error(&session, reply::auth(&failure), correlation_id.as_deref());
-                if failure.code == ErrorCode::IdentityMismatch {
-                    session.outbox.close(CloseCode::IdentityMismatch);
+                if failure.code == ErrorCode::IdentityMismatch
+                    && let Some(connection) = session.connection()
+                {
+                    connection.close(CloseCode::IdentityMismatch);
                 }
             }
         }
@@ -59,23 +74,50 @@ impl Dispatcher {
     /// The server is quiet, not lost.
     pub fn heartbeat(&self, session: &Session) {
         let heartbeat = Heartbeat { server_time: unix_seconds(SystemTime::now()) };
-        self.deliver.host_message(session, "heartbeat", heartbeat, None);
+        control(session, "heartbeat", heartbeat);
     }
 
     /// `exp` in Unix seconds.
     pub fn token_expiring(&self, session: &Session, exp: u64) {
         let expires_at = unix_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(exp));
-        self.deliver.host_message(session, "token_expiring", TokenExpiring { expires_at }, None);
+        control(session, "token_expiring", TokenExpiring { expires_at });
     }
 
     /// The host is going away; come back after the delay.
     pub fn reconnect(&self, session: &Session, delay: Duration) {
         let delay_ms = discovery::millis(delay);
-        self.deliver.host_message(session, "reconnect", Reconnect { delay_ms }, None);
+        control(session, "reconnect", Reconnect { delay_ms });
     }
 
     /// A JSON-RPC object that did not come from a plugin.
     pub fn jsonrpc(&self, session: &Session, object: &serde_json::Value) {
         self.deliver.host_message(session, "jsonrpc", object, None);
     }
+}
+
+/// A message of the connection alone, which no resumption brings back.
+pub(super) fn control(session: &Session, message_type: &str, payload: impl Serialize) {
+    match ServerMessage::new(message_type, payload).encode() {
+        Ok(bytes) => session.push_control(bytes),
+        Err(problem) => tracing::error!(%problem, message_type, "a message of the host cannot be written"),
+    }
+}
+
+fn ack(attachment: &Attachment, message: &ClientMessage<'_>) -> Result<Step, Refused> {
+    let Ack { seq } = serde_json::from_str(message.payload_text())
+        .map_err(|_| Refused::to(message, reply::payload("/payload/seq: a whole number from 0 on is needed".into())))?;
+    match attachment.ack(seq) {
+        Ok(()) => Ok(Step::Done),
+        Err(_) => Err(Refused::to(message, reply::ack_ahead(seq, attachment.written()))),
+    }
+}
+
+fn ask_to_resume(message: &ClientMessage<'_>) -> Result<Step, Refused> {
+    // The decoder's own words could quote the token.
+    let request = serde_json::from_str(message.payload_text()).map_err(|_| {
+        let problem =
+            "/payload: `session_id`, `resume_token` and `epoch` (strings) and `last_seq` (a number) are needed";
+        Refused::to(message, reply::payload(problem.into()))
+    })?;
+    Ok(Step::Resume(ResumeAsked { request, correlation_id: message.answer_correlation().map(Into::into) }))
 }

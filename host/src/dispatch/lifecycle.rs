@@ -3,21 +3,21 @@
 //! Nobody waits for these calls: each runs in the background, and there are at most so many of them.
 //! What exceeds that is dropped, and said so in the log.
 
-use std::{future::Future, sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
-use switchboard_protocol::{ConnectionEstablished, MessageType, PROTOCOL_VERSION, unix_seconds};
+use switchboard_protocol::MessageType;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::{Dispatcher, context, deliver::Deliver, discovery};
+use super::{Dispatcher, context, deliver::Deliver};
 use crate::{
     plugin::{
         GuestMessage, PluginVersion,
         effects::{CallContext, Caller, Transport},
         failure::CallFailure,
     },
-    session::{Session, state::Event},
+    session::Session,
     topic::Pattern,
 };
 
@@ -33,6 +33,11 @@ pub(super) struct Lifecycle {
 impl Lifecycle {
     pub fn new(tasks: TaskTracker) -> Self {
         Self { tasks, permits: Arc::new(Semaphore::new(MAX_EVENT_CALLS)) }
+    }
+
+    /// Runs the end of a session whose handlers are still under way.
+    pub fn after(&self, end: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(end.in_current_span());
     }
 
     /// Runs a call in the background, bounded in number; its own deadline bounds its time.
@@ -61,50 +66,24 @@ impl Lifecycle {
 type Outcome = Result<(), CallFailure>;
 
 impl Dispatcher {
-    /// From here on the session is found by others, and its client hears from it: first of all, this.
+    /// From here on the session is found by others.
     pub fn open(&self, session: &Arc<Session>) {
+        self.deliver.sessions.insert(session.clone());
+        // The token may have been revoked after it was verified.
+        self.end_if_revoked(session);
+    }
+
+    /// The client is one that stays: plugins may know of it.
+    pub fn begin(&self, session: &Session) {
+        if !session.begin() {
+            return;
+        }
         let deliver = &self.deliver;
-        let config = self.config.load();
-        let established = ConnectionEstablished {
-            connection_id: session.connection_id.to_string(),
-            session_id: session.id.to_string(),
-            resume_token: String::new(),
-            user_id: session.principal().subject.clone(),
-            epoch: deliver.run.to_string(),
-            server_time: unix_seconds(SystemTime::now()),
-            heartbeat_interval_ms: discovery::millis(config.heartbeat.interval),
-            limits: discovery::limits(&config),
-            protocol_version: PROTOCOL_VERSION.into(),
-        };
-        deliver.host_message(session, "connection_established", established, None);
-        deliver.sessions.insert(session.clone());
         let caller = context::caller(session, Transport::Internal);
         for version in self.plugins.registry().versions().filter(|version| version.manifest.lifecycle.connect) {
             let Some(context) = deliver.event_context(&caller, version) else { return };
             let called = version.clone();
             deliver.lifecycle.spawn("connect", version, async move { called.on_connect(context).await });
-        }
-    }
-
-    /// The socket is gone: nothing reaches the session any more. Handlers may still be running.
-    pub fn detach(&self, session: &Session) {
-        session.advance(Event::SocketGone);
-        self.deliver.sessions.remove(session);
-        self.deliver.topics.forget_session(&session.id);
-    }
-
-    /// The last handler has ended: forget everything. `reason` is one of the words of the contract.
-    pub fn forget(&self, session: &Session, reason: &'static str) {
-        let deliver = &self.deliver;
-        // A handler may have subscribed while the session was being detached.
-        deliver.topics.forget_session(&session.id);
-        self.plugins.forget_session(&session.id);
-        let caller = context::caller(session, Transport::Internal);
-        for version in self.plugins.registry().versions().filter(|version| version.manifest.lifecycle.disconnect) {
-            let Some(context) = deliver.event_context(&caller, version) else { return };
-            let called = version.clone();
-            let call = async move { called.on_disconnect(context, reason).await };
-            deliver.lifecycle.spawn("disconnect", version, call);
         }
     }
 }
@@ -130,6 +109,24 @@ impl Deliver {
             let (called, topic, message) = (version.clone(), topic.to_owned(), message.clone());
             let call = async move { called.on_event(context, &topic, message).await };
             self.lifecycle.spawn("publication", version, call);
+        }
+    }
+
+    /// The session has ended, and its last handler, too: forget everything. `reason` is one of the words
+    /// of the contract.
+    pub(super) fn forget(&self, session: &Session, reason: &'static str) {
+        // A handler may have subscribed while the session ended.
+        self.topics.forget_session(&session.id);
+        self.plugins.forget_session(&session.id);
+        if !session.has_begun() {
+            return;
+        }
+        let caller = context::caller(session, Transport::Internal);
+        for version in self.plugins.registry().versions().filter(|version| version.manifest.lifecycle.disconnect) {
+            let Some(context) = self.event_context(&caller, version) else { return };
+            let called = version.clone();
+            let call = async move { called.on_disconnect(context, reason).await };
+            self.lifecycle.spawn("disconnect", version, call);
         }
     }
 

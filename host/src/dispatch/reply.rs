@@ -8,6 +8,7 @@ use std::time::Duration;
 use switchboard_protocol::{EnvelopeFault, ErrorCode, ErrorPayload, MessageType};
 
 use crate::{
+    admission::RateExceeded,
     auth::AuthFailure,
     plugin::{
         SchemaFault,
@@ -63,8 +64,23 @@ pub(crate) fn too_many_in_flight(limit: usize) -> Reply {
     Reply::new(ErrorCode::TooManyInFlight, format!("{limit} messages of this session have not been answered yet"))
 }
 
+/// Which limit it was, how much that allows, and when to come again.
+#[cfg_attr(not(test), expect(dead_code, reason = "the reader of sockets begins to ask with the next change to it"))]
+pub(crate) fn rate_limited(exceeded: &RateExceeded) -> Reply {
+    Reply::new(ErrorCode::RateLimited, exceeded.to_string()).after(exceeded.retry_after)
+}
+
 pub(crate) fn reserved(message_type: &MessageType) -> Reply {
     Reply::new(ErrorCode::ReservedMessageType, format!("{message_type:?} is a type of the server"))
+}
+
+pub(crate) fn resume_too_late() -> Reply {
+    Reply::new(ErrorCode::ReservedMessageType, "`resume` can only be the first frame on a socket")
+        .help("open another socket, and send `resume` before anything else".into())
+}
+
+pub(crate) fn ack_ahead(seq: u64, sent: u64) -> Reply {
+    Reply::new(ErrorCode::AckInvalid, format!("/payload/seq: {seq} was not sent yet; the last was {sent}"))
 }
 
 pub(crate) fn payload(problem: String) -> Reply {
@@ -142,6 +158,7 @@ fn refused(refusal: &Refusal) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{admission::RateScope, config::Rate};
 
     #[test]
     fn each_failure_of_a_call_has_its_code() {
@@ -195,6 +212,25 @@ mod tests {
         let help = unknown_type(&name, &["ping".into()]).payload.help.unwrap();
         assert!(help.starts_with("did you mean \"ping\"?"), "{help}");
         assert!(unknown_type(&name, &[]).payload.help.unwrap().contains("GET /ws/config"));
+    }
+
+    #[test]
+    fn a_message_that_came_too_fast_hears_which_limit_it_was_and_how_long_to_wait() {
+        for (scope, words) in [
+            (RateScope::Connection, "on this connection"),
+            (RateScope::User, "from this user, on all connections together"),
+            (RateScope::MessageType, "of this type"),
+        ] {
+            let retry_after = Duration::from_micros(1_001);
+            let reply = rate_limited(&RateExceeded { scope, allowed: Rate::per_second(5, 20), retry_after });
+            let Reply { payload, label } = &reply;
+            assert_eq!((&*payload.code, *label), ("RATE_LIMITED", "RATE_LIMITED"));
+            assert!(payload.error.contains(words), "{}", payload.error);
+            assert!(payload.error.contains("5/s burst 20 are allowed"), "{}", payload.error);
+            // Rounded up: after one millisecond it would be refused again.
+            assert_eq!((payload.recoverable, payload.retry_after_ms), (true, Some(2)));
+            assert!(reply.blames_client());
+        }
     }
 
     #[test]

@@ -24,10 +24,22 @@ pub(crate) struct Code {
     pub code: &'static str,
 }
 
+/// Labels `scope` of a rate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Scope {
+    pub scope: &'static str,
+}
+
 /// Labels `code` of a WebSocket close.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Close {
     pub code: u16,
+}
+
+/// Labels `reason`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Reason {
+    pub reason: &'static str,
 }
 
 /// Labels `plugin`, `outcome`.
@@ -93,7 +105,13 @@ metrics! {
     handshake_duration: Histogram = seconds(), "handshake_duration", Some(Unit::Seconds), "", "From the request to the 101 or the refusal";
     authentications: Family<Outcome, Counter> = Family::default(), "authentications", None, "`outcome`: `accepted` or an error code", "Tokens and tickets that were checked";
     handshake_addresses: Gauge = Gauge::default(), "handshake_addresses", None, "", "Addresses whose rate of handshakes is remembered";
+    revocations: Gauge = Gauge::default(), "revocations", None, "", "Revocations of tokens in force";
     closes: Family<Close, Counter> = Family::default(), "closes", None, "`code`: the WebSocket close code", "Connections that were closed";
+    sessions_detached: Gauge = Gauge::default(), "sessions_detached", None, "", "Sessions that wait for their client to come back";
+    detached_bytes: Gauge = Gauge::default(), "sessions_detached", Some(Unit::Bytes), "", "What they hold, about";
+    sessions_lost: Family<Reason, Counter> = Family::default(), "sessions_lost", None, "`reason`: `expired`, `memory`, `user_limit` or `overflow`", "Detached sessions that ended before their client came back";
+    resumptions: Family<Outcome, Counter> = Family::default(), "resumptions", None, "`outcome`: `resumed` or the reason of `resume_failed`", "Attempts to resume a session";
+    frames_replayed: Counter = Counter::default(), "frames_replayed", None, "", "Frames that resumed sessions had missed";
     frames_received: Counter = Counter::default(), "frames_received", None, "", "Text and binary frames from clients";
     bytes_received: Counter = Counter::default(), "received", Some(Unit::Bytes), "", "Bytes of frames from clients";
     frames_sent: Counter = Counter::default(), "frames_sent", None, "", "Frames written to clients";
@@ -101,6 +119,9 @@ metrics! {
     messages: Family<PluginOutcome, Counter> = Family::default(), "messages", None, "`plugin`, `outcome`: `answered`, `silent` or the kind of failure", "Messages that a plugin handled";
     message_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "message_duration", Some(Unit::Seconds), "`plugin`", "From the frame to its answer being queued";
     errors_sent: Family<Code, Counter> = Family::default(), "errors_sent", None, "`code`: an error code, or `plugin` for a plugin's own", "Error messages to clients";
+    rate_limited: Family<Scope, Counter> = Family::default(), "rate_limited", None, "`scope`: `connection`, `user` or `message_type`", "Messages that were refused because they came too fast";
+    rated_users: Gauge = Gauge::default(), "rated_users", None, "", "Users whose rate of messages is remembered";
+    http_evictions: Counter = Counter::default(), "http_evictions", None, "", "Connections without a request that were closed because others needed their place";
     conflated: Counter = Counter::default(), "conflated", None, "", "Volatile messages that a newer one replaced before they were written";
     topic_deliveries: Counter = Counter::default(), "topic_deliveries", None, "", "Publications queued for subscribers, each counted once per subscriber";
     subscriptions: Gauge = Gauge::default(), "subscriptions", None, "", "Subscriptions of all sessions";
@@ -142,7 +163,10 @@ mod tests {
         metrics.handshakes.get_or_create(&outcome).inc();
         metrics.authentications.get_or_create(&outcome).inc();
         metrics.config_reloads.get_or_create(&outcome).inc();
+        metrics.resumptions.get_or_create(&Outcome { outcome: "resumed" }).inc();
+        metrics.sessions_lost.get_or_create(&Reason { reason: "memory" }).inc();
         metrics.closes.get_or_create(&Close { code: 1000 }).inc();
+        metrics.rate_limited.get_or_create(&Scope { scope: "user" }).inc();
         metrics.errors_sent.get_or_create(&Code { code: "INVALID_JSON" }).inc();
         metrics.messages.get_or_create(&plugin_outcome).inc();
         metrics.plugin_calls.get_or_create(&plugin_outcome).inc();

@@ -4,6 +4,9 @@
 //! whose `id` is the JSON text of the request's own id, so that an error which the host makes can be
 //! turned back into a JSON-RPC error with an id of the right type. What goes out is unwrapped; what is
 //! neither `jsonrpc` nor an error cannot be said in JSON-RPC and is left out.
+//!
+//! An echo is no subprotocol: it stands in their place when the suite of conformance examines the
+//! socket. No request can ask for it.
 
 use std::borrow::Cow;
 
@@ -11,6 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use switchboard_protocol::{ClientMessage, ErrorCode, ErrorPayload, ServerMessage};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// JSON-RPC 2.0, section 5.1.
 const PARSE_ERROR: i32 = -32700;
@@ -24,6 +28,8 @@ const NOTIFICATION: &str = "";
 pub(crate) enum Codec {
     Envelope,
     BareJsonrpc,
+    /// Messages go back as they came, and nothing else is written.
+    Echo,
 }
 
 /// A frame that came in.
@@ -38,7 +44,7 @@ pub(crate) enum Inbound<'frame> {
 impl Codec {
     pub fn inbound(self, frame: &[u8]) -> Inbound<'_> {
         match self {
-            Self::Envelope => Inbound::Frame(Cow::Borrowed(frame)),
+            Self::Envelope | Self::Echo => Inbound::Frame(Cow::Borrowed(frame)),
             Self::BareJsonrpc => match wrap(frame) {
                 Ok(wrapped) => Inbound::Frame(Cow::Owned(wrapped)),
                 Err((code, message)) => {
@@ -50,12 +56,29 @@ impl Codec {
     }
 
     /// The frame for an encoded message; `None` if the subprotocol has none for it.
-    pub fn outbound(self, message: Bytes) -> Option<Bytes> {
+    pub fn outbound(self, message: Bytes) -> Option<(Data, Bytes)> {
         match self {
-            Self::Envelope => Some(message),
-            Self::BareJsonrpc => unwrap(&message),
+            Self::Envelope => Some((Data::Text, message)),
+            Self::BareJsonrpc => unwrap(&message).map(|bytes| (Data::Text, bytes)),
+            Self::Echo => unmark(message),
         }
     }
+
+    /// What answers a frame without being handled: an echo, marked for [`Codec::outbound`].
+    pub fn echo(self, kind: Data, frame: &[u8]) -> Option<Bytes> {
+        (self == Self::Echo).then(|| [&[mark(kind)], frame].concat().into())
+    }
+}
+
+/// The first byte of an echo in the outbox.
+fn mark(kind: Data) -> u8 {
+    OpCode::Data(kind).into()
+}
+
+/// The kind and the payload of an echo; `None` for the host's own messages, which begin with a brace.
+fn unmark(mut message: Bytes) -> Option<(Data, Bytes)> {
+    let kind = [Data::Text, Data::Binary].into_iter().find(|&kind| message.first() == Some(&mark(kind)))?;
+    Some((kind, message.split_off(1)))
 }
 
 /// Of a JSON-RPC object, what the envelope needs. Duplicates and types are the handler's business.
@@ -154,7 +177,7 @@ mod tests {
     fn unwrapped(message: &str) -> Option<Value> {
         Codec::BareJsonrpc
             .outbound(Bytes::copy_from_slice(message.as_bytes()))
-            .map(|bytes| serde_json::from_slice(&bytes).unwrap())
+            .map(|(_, bytes)| serde_json::from_slice(&bytes).unwrap())
     }
 
     #[test]
@@ -168,6 +191,16 @@ mod tests {
             r#"{"type":"jsonrpc","id":"0","payload":{"id":0,"method":"m"}}"#
         );
         assert_eq!(wrapped(r#"{"method":"m"}"#), r#"{"type":"jsonrpc","id":"","payload":{"method":"m"}}"#);
+    }
+
+    #[test]
+    fn an_echo_keeps_its_kind_and_the_hosts_own_messages_are_left_out() {
+        for kind in [Data::Text, Data::Binary] {
+            let echo = Codec::Echo.echo(kind, b"{}").unwrap();
+            assert_eq!(Codec::Echo.outbound(echo), Some((kind, Bytes::from_static(b"{}"))));
+            assert_eq!(Codec::Envelope.echo(kind, b"{}"), None);
+        }
+        assert_eq!(Codec::Echo.outbound(Bytes::from_static(b"{}")), None);
     }
 
     #[test]

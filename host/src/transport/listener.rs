@@ -2,11 +2,14 @@
 //!
 //! It outlives trouble: when the process has no file descriptors left, it waits and goes on. Clients
 //! that send their request head too slowly are cut off, and only so many connections are in the HTTP
-//! phase at one time; a WebSocket has left it.
+//! phase at one time (see `places`); a WebSocket has left it.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, extract::Request};
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+};
 use hyper::{body::Incoming, server::conn::http1, service::Service as _};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -14,13 +17,13 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{sleep, timeout},
 };
 
-use crate::shutdown::Shutdown;
+use super::places::{Place, Places, Seat};
+use crate::{shutdown::Shutdown, telemetry::Metrics};
 
-/// Connections in the HTTP phase at one time; more wait in the kernel's queue.
+/// Connections in the HTTP phase at one time; one more waits for a place, and others in the kernel's queue.
 const MAX_HTTP_CONNECTIONS: usize = 1024;
 
 /// For a request head, and for the next request on a connection that is kept alive.
@@ -40,28 +43,33 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// After an accept that failed for lack of something, before the next.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
 
-/// Where a request came from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(pub SocketAddr);
+/// Where a request came from, as axum's own listener would say it, so that all routers find it.
+pub(crate) type Peer = ConnectInfo<SocketAddr>;
 
 /// Accepts until the host stops; while it drains, requests are still answered (most of them with 503).
-pub(crate) async fn accept(listener: TcpListener, router: Router, shutdown: Shutdown) {
-    let permits = Arc::new(Semaphore::new(MAX_HTTP_CONNECTIONS));
+pub(crate) async fn accept(listener: TcpListener, router: Router, metrics: Arc<Metrics>, shutdown: Shutdown) {
+    let places = Places::new(MAX_HTTP_CONNECTIONS, metrics.http_evictions.clone());
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
-        let (stream, peer) = tokio::select! {
+        let entered = tokio::select! {
             () = shutdown.stop.cancelled() => return,
-            accepted = accept_one(&listener) => accepted,
+            entered = enter_one(&listener, &places) => entered,
         };
+        let Some((stream, peer, place)) = entered else { return };
         let (router, stop) = (router.clone(), shutdown.stop.clone());
         shutdown.tasks.spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = serve(stream, peer, router, HTTP_LIMIT) => {}
+                () = place.seat().evicted() => tracing::debug!(%peer, "an idle connection made room for another"),
+                () = serve(stream, peer, router, place.seat().clone(), HTTP_LIMIT) => {}
             }
-            drop(permit);
         });
     }
+}
+
+async fn enter_one(listener: &TcpListener, places: &Places) -> Option<(TcpStream, SocketAddr, Place)> {
+    let (stream, peer) = accept_one(listener).await;
+    let place = places.take(peer.ip()).await?;
+    Some((stream, peer, place))
 }
 
 async fn accept_one(listener: &TcpListener) -> (TcpStream, SocketAddr) {
@@ -83,7 +91,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, limit: Duration) {
+async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, seat: Arc<Seat>, limit: Duration) {
     // Answers are small and wait for nothing; without it, each can wait for a delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "the connection is gone");
@@ -91,8 +99,9 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, limit: Durat
     }
     let service = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        service.call(request)
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let (answer, seat) = (service.call(request), seat.clone());
+        async move { seat.while_busy(answer).await }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -127,12 +136,15 @@ mod tests {
         let (stream, peer) = listener.accept().await.unwrap();
         let router = Router::new().route("/", get(async || "x".repeat(64 * 1024)));
         let limit = Duration::from_millis(50);
+        let place = Places::new(1, Metrics::new().http_evictions.clone()).take(peer.ip()).await.unwrap();
         let write = async {
             // Until the server reads no more, and then gives up.
             while client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.is_ok() {}
         };
-        timeout(limit + 2 * LAST_ANSWER, async { tokio::join!(serve(stream, peer, router, limit), write) })
-            .await
-            .expect("the connection is ended");
+        timeout(limit + 2 * LAST_ANSWER, async {
+            tokio::join!(serve(stream, peer, router, place.seat().clone(), limit), write)
+        })
+        .await
+        .expect("the connection is ended");
     }
 }

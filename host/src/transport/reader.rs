@@ -15,21 +15,20 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::SplitStream};
 use switchboard_protocol::CloseCode;
 use tokio::time::{sleep_until, timeout};
-use tokio_tungstenite::tungstenite::{Error, Message, error::ProtocolError};
+use tokio_tungstenite::tungstenite::{Error, Message, error::ProtocolError, protocol::frame::coding::Data};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Edge,
     codec::{Codec, Inbound},
     heartbeat::Heartbeat,
-    running::Running,
+    line::{self, Line},
     websocket::Socket,
-    writer::Traffic,
 };
 use crate::{
     auth::expiry::{Due, Expiry},
-    dispatch::Step,
-    session::{Order, Session, state::Event},
+    dispatch::{ResumeAsked, Step},
+    session::{Attachment, Frame, Order, Session, state::Event},
 };
 
 /// How long a client waits silently for one of its own messages to finish.
@@ -39,11 +38,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// earlier, one that probes is stopped.
 const MAX_FAULTS: u32 = 100;
 
+/// How long plugins do not hear of a session whose client says nothing: it may be about to resume an
+/// earlier one, which takes it a round trip.
+const TIME_TO_RESUME: Duration = Duration::from_secs(1);
+
 /// How reading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// The client sent a close frame.
-    Left,
+    /// The client sent a close frame, with this code.
+    Left(Option<u16>),
     /// The connection broke.
     Lost,
     /// The host closes. The socket can still be read.
@@ -56,14 +59,18 @@ pub(crate) enum Ending {
 
 pub(crate) struct Reader<'a> {
     edge: &'a Edge,
-    session: &'a Arc<Session>,
+    line: &'a Line,
+    /// The line's own.
+    attachment: Attachment,
     codec: Codec,
-    traffic: &'a Traffic,
-    running: &'a mut Running,
     heartbeat: Heartbeat,
     expiry: Expiry,
     /// The `exp` that `expiry` follows.
     expires_at: u64,
+    /// Nothing was taken in yet.
+    is_first: bool,
+    /// Until when a client that resumes is waited for, before plugins hear of its fresh session.
+    may_resume_until: Option<Instant>,
     /// Read, and not taken in because the inbox is full; and by when it is refused.
     held: Option<(Bytes, Instant)>,
     /// Patience ran out, and no handler has finished since.
@@ -72,39 +79,46 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(
-        edge: &'a Edge,
-        session: &'a Arc<Session>,
-        codec: Codec,
-        traffic: &'a Traffic,
-        running: &'a mut Running,
-    ) -> Self {
-        let expires_at = session.principal().expires_at;
+    pub fn new(edge: &'a Edge, line: &'a Line, codec: Codec) -> Self {
+        let attachment = Attachment::clone(&line.attachment());
+        let expires_at = attachment.session.principal().expires_at;
+        let now = Instant::now();
+        let wait = if attachment.session.resumable { TIME_TO_RESUME } else { Duration::ZERO };
         Self {
             edge,
-            session,
+            line,
+            attachment,
             codec,
-            traffic,
-            running,
-            heartbeat: Heartbeat::new(Instant::now()),
+            heartbeat: Heartbeat::new(now),
             expiry: Expiry::new(expires_at),
             expires_at,
+            is_first: true,
+            may_resume_until: Some(now + wait),
             held: None,
             stalled: false,
             faults: 0,
         }
     }
 
+    fn session(&self) -> &Arc<Session> {
+        &self.attachment.session
+    }
+
+    fn close(&self, code: CloseCode) {
+        self.line.connection.close(code);
+    }
+
     pub async fn run(mut self, stream: &mut SplitStream<Socket>, evicted: CancellationToken) -> Ending {
-        let session = self.session;
-        let closing = session.outbox.closing();
-        let ordered = session.ordered(None);
+        let connection = &self.line.connection;
+        let closing = connection.closing();
+        let ordered = connection.ordered(None);
         let evicted = evicted.cancelled();
         let alarm = sleep_until(self.watch().into());
         tokio::pin!(closing, ordered, evicted, alarm);
         loop {
             let patience = self.held.as_ref().map(|(_, until)| *until);
-            if session.outbox.is_filling() {
+            let handlers = self.session().handlers.clone();
+            if self.session().is_filling() {
                 // The writer is in the same task: without a turn of its own, answers that come faster
                 // than it gets one would look like a client that does not read.
                 tokio::task::yield_now().await;
@@ -116,8 +130,8 @@ impl<'a> Reader<'a> {
                     Order::Leave => return self.leave().await,
                     Order::Abandon => return Ending::Abandoned,
                 },
-                () = &mut evicted => { self.session.outbox.close(CloseCode::Evicted); }
-                () = self.running.finished_one() => self.make_room(),
+                () = &mut evicted => self.close(CloseCode::Evicted),
+                () = handlers.finished_one() => self.make_room(),
                 () = &mut alarm => {
                     let next = self.watch();
                     alarm.as_mut().reset(next.into());
@@ -139,19 +153,32 @@ impl<'a> Reader<'a> {
         };
         self.heartbeat.heard(Instant::now());
         match message {
-            Message::Text(text) => self.frame(text.into()),
-            Message::Binary(bytes) => self.frame(bytes),
-            Message::Close(_) => return Some(Ending::Left),
-            // The engine answers pings itself, and a pong was only a sign of life.
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            Message::Text(text) => self.frame(Data::Text, text.into()),
+            Message::Binary(bytes) => self.frame(Data::Binary, bytes),
+            Message::Close(frame) => return Some(Ending::Left(frame.map(|frame| frame.code.into()))),
+            Message::Pong(data) => self.pong(&data),
+            // The engine answers pings itself.
+            Message::Ping(_) | Message::Frame(_) => {}
         }
         None
     }
 
-    fn frame(&mut self, frame: Bytes) {
+    /// A sign of life, and a receipt.
+    fn pong(&self, data: &[u8]) {
+        if let Some((generation, seq)) = line::read_receipt(data)
+            && generation == self.attachment.generation
+        {
+            self.attachment.confirm(seq);
+        }
+    }
+
+    fn frame(&mut self, kind: Data, frame: Bytes) {
         self.edge.metrics.frames_received.inc();
         self.edge.metrics.bytes_received.inc_by(frame.len() as u64);
-        if !self.running.is_full() {
+        if let Some(echo) = self.codec.echo(kind, &frame) {
+            // A client that is leaving gets no echo.
+            let _ = self.session().push(Frame::kept(echo));
+        } else if !self.session().handlers.is_full() {
             self.take(&frame);
         } else if self.stalled {
             self.refuse_overflow(&frame);
@@ -162,26 +189,54 @@ impl<'a> Reader<'a> {
 
     fn take(&mut self, frame: &[u8]) {
         let step = match self.codec.inbound(frame) {
-            Inbound::Frame(envelope) => self.edge.dispatcher.handle_frame(self.session, &envelope),
+            Inbound::Frame(envelope) => self.edge.dispatcher.handle_frame(&self.attachment, &envelope),
             Inbound::Fault(error) => {
-                self.edge.dispatcher.jsonrpc(self.session, &error);
+                self.edge.dispatcher.jsonrpc(self.session(), &error);
                 Step::Refused
             }
         };
+        if let Step::Resume(asked) = step {
+            return self.resume(&asked);
+        }
+        self.is_first = false;
+        self.begin();
         match step {
             Step::Run(lane, job) => {
                 self.faults = 0;
-                if self.running.accept(lane, job).is_err() {
+                if self.session().handlers.accept(lane, job).is_err() {
                     self.refuse_overflow(frame);
                 }
             }
-            Step::Unserved => {}
+            Step::Done => self.faults = 0,
+            Step::Unserved | Step::Resume(_) => {}
             Step::Refused => {
                 self.faults += 1;
                 if self.faults >= MAX_FAULTS {
-                    self.session.outbox.close(CloseCode::PolicyViolation);
+                    self.close(CloseCode::PolicyViolation);
                 }
             }
+        }
+    }
+
+    /// The client wants to go on with an earlier session, which it can only say first of all.
+    fn resume(&mut self, asked: &ResumeAsked) {
+        if !std::mem::take(&mut self.is_first) {
+            return self.edge.dispatcher.refuse_resume(self.session(), asked);
+        }
+        match self.edge.dispatcher.resume(self.session(), &self.line.connection, asked) {
+            Some(attachment) => {
+                self.may_resume_until = None;
+                self.attachment = attachment.clone();
+                self.line.attach(attachment);
+            }
+            None => self.begin(),
+        }
+    }
+
+    /// The fresh session is used: from here on, plugins know of it.
+    fn begin(&mut self) {
+        if self.may_resume_until.take().is_some() {
+            self.edge.dispatcher.begin(self.session());
         }
     }
 
@@ -205,8 +260,8 @@ impl<'a> Reader<'a> {
 
     fn refuse_overflow(&self, frame: &[u8]) {
         match self.codec.inbound(frame) {
-            Inbound::Frame(envelope) => self.edge.dispatcher.refuse_overflow(self.session, &envelope),
-            Inbound::Fault(error) => self.edge.dispatcher.jsonrpc(self.session, &error),
+            Inbound::Frame(envelope) => self.edge.dispatcher.refuse_overflow(self.session(), &envelope),
+            Inbound::Fault(error) => self.edge.dispatcher.jsonrpc(self.session(), &error),
         }
     }
 
@@ -214,23 +269,27 @@ impl<'a> Reader<'a> {
     fn watch(&mut self) -> Instant {
         let config = self.edge.config.load();
         let now = Instant::now();
-        let beat = self.heartbeat.beat(now, self.traffic.sent(), config.heartbeat.interval, config.heartbeat.grace);
+        let beat = self.heartbeat.beat(now, self.line.sent(), config.heartbeat.interval, config.heartbeat.grace);
         if beat.lost && self.held.is_none() {
-            self.session.outbox.close(CloseCode::HeartbeatTimeout);
+            self.close(CloseCode::HeartbeatTimeout);
         }
         if beat.ping {
-            self.traffic.ask_for_ping();
-            self.session.outbox.wake();
+            self.line.ask_for_ping();
+            self.line.connection.wake();
         }
         if beat.message {
-            self.edge.dispatcher.heartbeat(self.session);
+            self.edge.dispatcher.heartbeat(self.session());
         }
-        beat.next.min(now + self.watch_token(&config.auth)).max(now + MIN_WATCH)
+        if self.may_resume_until.is_some_and(|until| now >= until) {
+            self.begin();
+        }
+        let begin = self.may_resume_until.unwrap_or(beat.next);
+        beat.next.min(begin).min(now + self.watch_token(&config.auth)).max(now + MIN_WATCH)
     }
 
     /// Tells the client that its token ends, or closes; returns how long nothing else is to be done.
     fn watch_token(&mut self, auth: &crate::config::AuthConfig) -> Duration {
-        let exp = self.session.principal().expires_at;
+        let exp = self.session().principal().expires_at;
         if exp != self.expires_at {
             self.expires_at = exp;
             self.expiry = Expiry::new(exp);
@@ -241,11 +300,11 @@ impl<'a> Reader<'a> {
             _ if !due.after(now).is_zero() => due.after(now).min(MAX_WATCH),
             Due::Notify { .. } => {
                 self.expiry.notified();
-                self.edge.dispatcher.token_expiring(self.session, exp);
+                self.edge.dispatcher.token_expiring(self.session(), exp);
                 Duration::ZERO
             }
             Due::Close { .. } => {
-                self.session.outbox.close(CloseCode::TokenExpired);
+                self.close(CloseCode::TokenExpired);
                 MAX_WATCH
             }
         }
@@ -253,21 +312,22 @@ impl<'a> Reader<'a> {
 
     /// The host shuts down: nothing more is read, what was read is finished.
     async fn leave(&mut self) -> Ending {
-        self.session.advance(Event::Leaving);
+        let connection = &self.line.connection;
+        connection.advance(Event::Leaving);
         let window = self.edge.config.load().server.reconnect_window;
-        self.edge.dispatcher.reconnect(self.session, window.mul_f64(rand::random::<f64>()));
-        let session = self.session;
+        self.edge.dispatcher.reconnect(self.session(), window.mul_f64(rand::random::<f64>()));
         let finish = async {
-            while !self.running.is_idle() || self.held.is_some() {
-                self.running.finished_one().await;
+            let handlers = self.session().handlers.clone();
+            while !handlers.is_idle() || self.held.is_some() {
+                handlers.finished_one().await;
                 self.make_room();
             }
-            self.session.outbox.close(CloseCode::ServiceRestart);
+            connection.close(CloseCode::ServiceRestart);
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            code = session.outbox.closing() => Ending::Closing(code),
-            _ = session.ordered(Some(Order::Leave)) => Ending::Abandoned,
+            code = connection.closing() => Ending::Closing(code),
+            _ = connection.ordered(Some(Order::Leave)) => Ending::Abandoned,
             () = finish => Ending::Abandoned,
         }
     }
@@ -283,7 +343,7 @@ impl<'a> Reader<'a> {
             _ => CloseCode::InternalError,
         };
         tracing::info!(%error, code = code.code(), "the client's frame cannot be read");
-        self.session.outbox.close(code);
+        self.close(code);
         Ending::Broken(code)
     }
 }

@@ -29,15 +29,16 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::Instrument as _;
 
 use super::{
-    Edge,
+    Edge, Service,
     codec::Codec,
     http,
+    line::Line,
     refusal::Refusal,
     websocket::{self, Admitted},
 };
 use crate::{
     session::{
-        Outbox, Session,
+        Connection,
         state::{Event, State as Life},
     },
     telemetry::{metrics::Outcome, redact::redact_query},
@@ -104,14 +105,15 @@ async fn shake_hands(edge: &Arc<Edge>, connection_id: &str, mut request: Parts) 
     let user_slot = edge.admission.admit_user(&authenticated.principal, connection_id)?;
 
     let response = switching_protocols(&key, authenticated.subprotocol.as_deref())?;
-    let codec = match authenticated.subprotocol.as_deref() {
-        Some(SUBPROTOCOL_MCP) => Codec::BareJsonrpc,
-        _ => Codec::Envelope,
+    let codec = match (edge.service, authenticated.subprotocol.as_deref()) {
+        (Service::Echo, _) => Codec::Echo,
+        (Service::Route, Some(SUBPROTOCOL_MCP)) => Codec::BareJsonrpc,
+        (Service::Route, _) => Codec::Envelope,
     };
-    let outbox = Outbox::new(edge.config.load().limits.max_outbound_bytes, edge.metrics.conflated.clone());
-    let session_id = format!("ss_{:032x}", rand::random::<u128>());
-    let session = Session::new(session_id.into(), connection_id.into(), authenticated.principal, outbox, life);
-    let admitted = Admitted { session: Arc::new(session), codec, connection_slot, user_slot };
+    let connection = Arc::new(Connection::new(connection_id.into(), life));
+    let resumable = codec == Codec::Envelope;
+    let attachment = edge.dispatcher.new_session(&connection, authenticated.principal, resumable);
+    let admitted = Admitted { line: Line::new(connection, attachment), codec, connection_slot, user_slot };
     edge.shutdown.connections.spawn(switch_over(edge.clone(), switch, admitted).in_current_span());
     Ok(response)
 }
@@ -176,7 +178,7 @@ fn switching_protocols(key: &HeaderValue, subprotocol: Option<&str>) -> Result<R
 async fn switch_over(edge: Arc<Edge>, switch: OnUpgrade, admitted: Admitted) {
     match tokio::time::timeout(SWITCH_LIMIT, switch).await {
         Ok(Ok(upgraded)) => {
-            admitted.session.advance(Event::Upgraded);
+            admitted.line.connection.advance(Event::Upgraded);
             websocket::serve(edge, upgraded, admitted).await;
         }
         Ok(Err(error)) => tracing::info!(%error, "the client left during the upgrade"),

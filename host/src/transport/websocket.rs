@@ -3,14 +3,14 @@
 //! Reader and writer are two futures of that task. When the first of them ends, the other gets a
 //! bounded time; then the closing handshake is made, also with a client that broke the protocol: it
 //! is read out for a moment, because closing a TCP connection over unread bytes resets it, and the
-//! reset overtakes the close frame. Handlers that are still under way finish after that.
+//! reset overtakes the close frame. The session goes on without waiting for any of that.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{
+    StreamExt as _,
+    stream::{SplitSink, SplitStream},
 };
-
-use futures_util::StreamExt as _;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use switchboard_protocol::CloseCode;
@@ -20,20 +20,23 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::protocol::{Role, WebSocketConfig},
+    tungstenite::{
+        Message,
+        protocol::{Role, WebSocketConfig},
+    },
 };
 
 use super::{
     Edge,
     codec::Codec,
+    line::Line,
     reader::{Ending, Reader, read_out},
-    running::Running,
-    writer::{Traffic, Writer, Written},
+    writer::{Writer, Written},
 };
 use crate::{
     admission::{ConnectionSlot, UserSlot},
     config::LimitConfig,
-    session::{Order, Session},
+    session::{Attachment, Order, state::Event},
     telemetry::{Metrics, metrics::Close},
 };
 
@@ -57,9 +60,14 @@ const CLOSING_HANDSHAKE: Duration = Duration::from_secs(2);
 /// RFC 6455's name, in metrics, for a connection that ended without a close frame.
 const ABNORMAL: u16 = 1006;
 
+/// Codes of a client that does not come back.
+const NORMAL: u16 = 1000;
+const GOING_AWAY: u16 = 1001;
+
 /// A request that passed every check.
 pub(crate) struct Admitted {
-    pub session: Arc<Session>,
+    /// With the session that is the socket's until it resumes another.
+    pub line: Line,
     pub codec: Codec,
     pub connection_slot: ConnectionSlot,
     pub user_slot: UserSlot,
@@ -69,77 +77,85 @@ pub(crate) struct Admitted {
 struct End {
     code: u16,
     reason: &'static str,
+    /// Nobody comes back.
+    is_final: bool,
 }
 
 pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Admitted) {
-    let Admitted { session, codec, connection_slot, user_slot } = admitted;
+    let Admitted { line, codec, connection_slot, user_slot } = admitted;
     let config = edge.config.load();
-    let mut running = Running::new(config.limits.max_in_flight);
     let socket =
         Socket::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(engine_config(&config.limits))).await;
     let open = Open::new(&edge.metrics);
-    edge.dispatcher.open(&session);
-    tracing::info!(session_id = %session.id, "connected");
+    edge.dispatcher.open(&line.attachment().session);
+    tracing::info!(session_id = %line.attachment().session.id, "connected");
     if edge.shutdown.is_draining() {
         // It came too late to be told with the others.
-        session.order(Order::Leave);
+        line.connection.order(Order::Leave);
     }
-    let end = converse(&edge, &session, codec, socket, &mut running, user_slot.evicted()).await;
+    let (sink, stream) = socket.split();
+    let mut halves = Halves { sink, stream };
+    let (ending, reachable) = converse(&edge, &line, codec, &mut halves, user_slot.evicted()).await;
 
-    edge.dispatcher.detach(&session);
+    let end = End::of(ending);
+    line.connection.advance(Event::SocketGone);
+    // First of all, so that a client which is on its way back already finds its session.
+    leave(&edge, &line.attachment(), &end);
     drop((open, connection_slot, user_slot));
     edge.metrics.closes.get_or_create(&Close { code: end.code }).inc();
     tracing::info!(
         code = end.code,
         reason = end.reason,
-        seconds = session.opened_at.elapsed().as_secs(),
+        seconds = line.connection.opened_at.elapsed().as_secs(),
         "disconnected"
     );
-    tokio::select! {
-        () = running.finish() => {}
-        _ = session.ordered(Some(Order::Leave)) => tracing::warn!("handlers were abandoned"),
-    }
-    edge.dispatcher.forget(&session, end.reason);
-}
-
-async fn converse(
-    edge: &Edge,
-    session: &Arc<Session>,
-    codec: Codec,
-    socket: Socket,
-    running: &mut Running,
-    evicted: tokio_util::sync::CancellationToken,
-) -> End {
-    let traffic = Traffic::new(Instant::now());
-    let (mut sink, mut stream) = socket.split();
-    let (ending, reachable) = {
-        let writer = Writer { session, codec, traffic: &traffic, metrics: &edge.metrics }.run(&mut sink);
-        let reader = Reader::new(edge, session, codec, &traffic, running).run(&mut stream, evicted);
-        tokio::pin!(writer, reader);
-        tokio::select! {
-            biased;
-            ending = &mut reader => match ending {
-                // Nothing can be written after the client's close frame, or to nobody.
-                Ending::Left => (ending, true),
-                Ending::Lost | Ending::Abandoned => (ending, false),
-                Ending::Closing(_) | Ending::Broken(_) => {
-                    let written = timeout(LAST_WRITES, writer).await.unwrap_or(Written::Stuck);
-                    (ending, matches!(written, Written::Close(_)))
-                }
-            },
-            written = &mut writer => match written {
-                Written::Close(code) => (Ending::Closing(code), true),
-                Written::Lost => (Ending::Lost, false),
-                Written::Stuck => (Ending::Closing(CloseCode::SlowConsumer), false),
-            },
-        }
-    };
-    // Nothing is pushed from here on, whoever still knows the session.
-    session.outbox.close(CloseCode::Normal);
-    if reachable && let Ok(socket) = sink.reunite(stream) {
+    if reachable && let Ok(socket) = halves.sink.reunite(halves.stream) {
         shake_hands(socket, ending).await;
     }
-    End::of(ending)
+}
+
+/// The session waits for its client to come back, unless nobody will.
+fn leave(edge: &Edge, attachment: &Attachment, end: &End) {
+    if end.is_final || !attachment.session.resumable {
+        edge.dispatcher.end(attachment, end.reason);
+    } else {
+        edge.dispatcher.detach(attachment, end.reason);
+    }
+}
+
+struct Halves {
+    sink: SplitSink<Socket, Message>,
+    stream: SplitStream<Socket>,
+}
+
+/// Reads and writes until one of the two has ended. Says whether the client can be reached still.
+async fn converse(
+    edge: &Edge,
+    line: &Line,
+    codec: Codec,
+    halves: &mut Halves,
+    evicted: tokio_util::sync::CancellationToken,
+) -> (Ending, bool) {
+    let writer = Writer { line, codec, metrics: &edge.metrics }.run(&mut halves.sink);
+    let reader = Reader::new(edge, line, codec).run(&mut halves.stream, evicted);
+    tokio::pin!(writer, reader);
+    tokio::select! {
+        biased;
+        ending = &mut reader => match ending {
+            // Nothing can be written after the client's close frame, or to nobody.
+            Ending::Left(_) => (ending, true),
+            Ending::Lost | Ending::Abandoned => (ending, false),
+            Ending::Closing(_) | Ending::Broken(_) => {
+                let written = timeout(LAST_WRITES, writer).await.unwrap_or(Written::Stuck);
+                (ending, matches!(written, Written::Close(_)))
+            }
+        },
+        written = &mut writer => match written {
+            Written::Close(code) => (Ending::Closing(code), true),
+            Written::Lost => (Ending::Lost, false),
+            Written::Stuck => (Ending::Closing(CloseCode::SlowConsumer), false),
+        },
+    }
 }
 
 /// The client's side of the closing handshake, within bounds.
@@ -174,12 +190,28 @@ fn engine_config(limits: &LimitConfig) -> WebSocketConfig {
 impl End {
     fn of(ending: Ending) -> Self {
         match ending {
-            Ending::Left => Self { code: CloseCode::Normal.code(), reason: "closed" },
-            Ending::Lost => Self { code: ABNORMAL, reason: "lost" },
-            Ending::Abandoned => Self { code: ABNORMAL, reason: "draining" },
-            Ending::Closing(code) | Ending::Broken(code) => Self { code: code.code(), reason: word(code) },
+            Ending::Left(code) => {
+                // RFC 6455, section 7.4.1: done, going away (a page that was left), or no code at all,
+                // which is what a browser sends for `close()`.
+                let is_final = matches!(code, None | Some(NORMAL | GOING_AWAY));
+                Self { code: CloseCode::Normal.code(), reason: if is_final { "closed" } else { "lost" }, is_final }
+            }
+            Ending::Lost => Self { code: ABNORMAL, reason: "lost", is_final: false },
+            Ending::Abandoned => Self { code: ABNORMAL, reason: "draining", is_final: false },
+            Ending::Closing(code) | Ending::Broken(code) => {
+                Self { code: code.code(), reason: word(code), is_final: is_final(code) }
+            }
         }
     }
+}
+
+/// Whether a session is not to be resumed after the host closed its socket: whoever comes back has to
+/// be somebody else, or to begin anew.
+fn is_final(code: CloseCode) -> bool {
+    matches!(
+        code,
+        CloseCode::Normal | CloseCode::IdentityMismatch | CloseCode::TokenRevoked | CloseCode::PolicyViolation
+    )
 }
 
 fn word(code: CloseCode) -> &'static str {

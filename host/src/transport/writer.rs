@@ -1,17 +1,10 @@
 //! The half of a socket that writes: takes what waits in the outbox and flushes when nothing does.
 
-use std::{
-    collections::VecDeque,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, stream::SplitSink};
-use switchboard_protocol::CloseCode;
+use switchboard_protocol::{CloseCode, with_seq};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{
     Error, Message, Utf8Bytes,
@@ -24,41 +17,15 @@ use tokio_tungstenite::tungstenite::{
     },
 };
 
-use super::{codec::Codec, websocket::Socket};
-use crate::{
-    session::{Session, outbox::Taken},
-    telemetry::Metrics,
+use super::{
+    codec::Codec,
+    line::{self, Line},
+    websocket::Socket,
 };
+use crate::{session::Outgoing, telemetry::Metrics};
 
 /// A client that takes nothing for this long is as slow as one that overflows its outbox.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
-
-/// What the two halves of a socket tell each other.
-#[derive(Debug)]
-pub(crate) struct Traffic {
-    sent: Mutex<Instant>,
-    ping: AtomicBool,
-}
-
-impl Traffic {
-    pub fn new(now: Instant) -> Self {
-        Self { sent: Mutex::new(now), ping: AtomicBool::new(false) }
-    }
-
-    /// When something was last written.
-    pub fn sent(&self) -> Instant {
-        *self.sent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks for a WebSocket ping. The caller wakes the writer.
-    pub fn ask_for_ping(&self) {
-        self.ping.store(true, Ordering::Relaxed);
-    }
-
-    fn note_sent(&self) {
-        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-}
 
 /// How writing ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,9 +39,8 @@ pub(crate) enum Written {
 }
 
 pub(crate) struct Writer<'a> {
-    pub session: &'a Session,
+    pub line: &'a Line,
     pub codec: Codec,
-    pub traffic: &'a Traffic,
     pub metrics: &'a Metrics,
 }
 
@@ -82,63 +48,87 @@ impl Writer<'_> {
     pub async fn run(self, sink: &mut SplitSink<Socket, Message>) -> Written {
         let mut batch = VecDeque::new();
         loop {
-            let step = match self.session.outbox.take(&mut batch) {
-                Taken::Frames => self.feed(sink, &mut batch).await,
-                Taken::Nothing => self.idle(sink).await,
-                Taken::Close(code) => {
-                    return self.close(sink, code).await.err().unwrap_or(Written::Close(code));
-                }
-            };
-            if let Err(end) = step {
+            if let Err(end) = self.step(sink, &mut batch).await {
                 return end;
             }
         }
     }
 
-    async fn feed(
-        &self,
-        sink: &mut SplitSink<Socket, Message>,
-        batch: &mut VecDeque<crate::session::Frame>,
-    ) -> Result<(), Written> {
-        // Here, too: a stream that never lets the outbox run empty must not starve the ping, or a client
-        // that only listens would be taken for lost.
-        self.ping(sink).await?;
-        for frame in batch.drain(..) {
-            let Some(bytes) = self.codec.outbound(frame.bytes) else { continue };
-            self.metrics.frames_sent.inc();
-            self.metrics.bytes_sent.inc_by(bytes.len() as u64);
-            within(sink.feed(text(bytes))).await?;
+    /// Writes what there is, or waits for it.
+    async fn step(&self, sink: &mut SplitSink<Socket, Message>, batch: &mut VecDeque<Outgoing>) -> Result<(), Written> {
+        let close = self.line.connection.close_code();
+        if let Some(code) = close.filter(|code| is_abrupt(*code)) {
+            return self.close(sink, code).await;
         }
-        self.traffic.note_sent();
+        let attachment = self.line.attachment();
+        let receipt = attachment.take(batch).and_then(|took| took.receipt);
+        match close {
+            // What is held back for want of a receipt stays with the session.
+            Some(code) if batch.is_empty() => return self.close(sink, code).await,
+            None if batch.is_empty() && receipt.is_none() => return self.idle(sink).await,
+            _ => {}
+        }
+        for frame in batch.drain(..) {
+            self.feed(sink, frame).await?;
+        }
+        // After the frames that it is about. Heartbeats have their turn here, too: a stream that never
+        // runs dry must not starve the ping, or a client that only listens would be taken for lost.
+        if receipt.is_some() || self.line.take_ping() {
+            self.ping(sink).await?;
+        }
+        self.line.note_sent();
         Ok(())
     }
 
-    async fn ping(&self, sink: &mut SplitSink<Socket, Message>) -> Result<(), Written> {
-        if self.traffic.ping.swap(false, Ordering::Relaxed) {
-            within(sink.feed(Message::Ping(Bytes::new()))).await?;
+    async fn feed(&self, sink: &mut SplitSink<Socket, Message>, frame: Outgoing) -> Result<(), Written> {
+        let Some((kind, bytes)) = self.encode(frame) else { return Ok(()) };
+        self.metrics.frames_sent.inc();
+        self.metrics.bytes_sent.inc_by(bytes.len() as u64);
+        within(sink.feed(message(kind, bytes))).await
+    }
+
+    fn encode(&self, frame: Outgoing) -> Option<(Data, Bytes)> {
+        match (self.codec, frame.seq) {
+            (Codec::Envelope, Some(seq)) => Some((Data::Text, with_seq(&frame.bytes, seq).into())),
+            (codec, _) => codec.outbound(frame.bytes),
         }
-        Ok(())
+    }
+
+    /// Its pong is a receipt for all that was written so far.
+    async fn ping(&self, sink: &mut SplitSink<Socket, Message>) -> Result<(), Written> {
+        let attachment = self.line.attachment();
+        let data = line::receipt(attachment.generation, attachment.written());
+        within(sink.feed(Message::Ping(data))).await
     }
 
     /// Nothing waits: now is the time to flush, and to sleep.
     async fn idle(&self, sink: &mut SplitSink<Socket, Message>) -> Result<(), Written> {
-        self.ping(sink).await?;
+        if self.line.take_ping() {
+            self.ping(sink).await?;
+        }
         within(sink.flush()).await?;
-        self.traffic.note_sent();
-        self.session.outbox.wait().await;
+        self.line.note_sent();
+        self.line.connection.woken().await;
         Ok(())
     }
 
+    /// Never returns `Ok`: writing has ended.
     async fn close(&self, sink: &mut SplitSink<Socket, Message>, code: CloseCode) -> Result<(), Written> {
         let reason = Utf8Bytes::from_static(code.reason());
         within(sink.feed(Message::Close(Some(CloseFrame { code: code.code().into(), reason })))).await?;
-        within(sink.flush()).await
+        within(sink.flush()).await?;
+        Err(Written::Close(code))
     }
 }
 
-/// As a frame, because the bytes are known to be UTF-8: they were written by a JSON encoder.
-fn text(bytes: Bytes) -> Message {
-    Message::Frame(WireFrame::message(bytes, OpCode::Data(Data::Text), true))
+/// Whether what waits is not written any more: the client does not take it, or another socket has it.
+fn is_abrupt(code: CloseCode) -> bool {
+    matches!(code, CloseCode::SlowConsumer | CloseCode::TakenOver)
+}
+
+/// As a frame, because the bytes of a text are known to be UTF-8: they were written by a JSON encoder.
+fn message(kind: Data, bytes: Bytes) -> Message {
+    Message::Frame(WireFrame::message(bytes, OpCode::Data(kind), true))
 }
 
 async fn within(write: impl Future<Output = Result<(), Error>>) -> Result<(), Written> {

@@ -94,10 +94,7 @@ impl ServerBuilder {
     /// Starts the server, and returns when it listens and is ready.
     pub async fn start(self) -> Server {
         let server = self.launch();
-        eventually("the server to be ready", async || {
-            Http::get(&server.admin("/readyz")).await.status.is_success().then_some(())
-        })
-        .await;
+        server.ready().await;
         server
     }
 
@@ -204,10 +201,7 @@ impl Server {
             }
             Err(why) => panic!("{why}"),
         }
-        eventually("the server to be ready again", async || {
-            Http::get(&self.admin("/readyz")).await.status.is_success().then_some(())
-        })
-        .await;
+        self.ready().await;
         self
     }
 
@@ -298,6 +292,13 @@ impl Server {
         let text = Http::get(&self.admin("/metrics")).await.text;
         let values = text.lines().filter(|line| line.starts_with(series));
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    async fn ready(&self) {
+        eventually("the server to be ready", async || {
+            Http::get(&self.admin("/readyz")).await.status.is_success().then_some(())
+        })
+        .await;
     }
 
     pub fn terminate(&self) {

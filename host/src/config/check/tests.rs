@@ -430,3 +430,39 @@ fn paths_in_the_file_start_from_its_folder_and_others_from_the_working_directory
     assert_eq!(checked.config.server.data_dir.to_str(), Some("data"));
     assert!(checked.digest.is_some());
 }
+
+#[test]
+fn rates_of_types_are_read_and_each_fault_is_told_at_its_place() {
+    let limits = good("[limits]\nmessage_type_rates = [\"user_message = 5/s burst 20\", \"search = 10/min\"]\n").limits;
+    let shown: Vec<_> = limits.message_type_rates.iter().map(|(name, rate)| format!("{name} = {rate}")).collect();
+    assert_eq!(shown, ["search = 10/min burst 10", "user_message = 5/s burst 20"]);
+    assert_eq!(limits.connection_rate().to_string(), "500/s burst 1000");
+    assert_eq!(limits.user_rate().to_string(), "1000/s burst 2000");
+    let text = "[limits]\nmessage_type_rates = [\n  \"ping = 5/m\",\n  \"pong = 1/s\",\n  \"search 5/s\",\n  7,\n]\n";
+    let told = faults(text, &[]);
+    assert_eq!(told.len(), 3, "{told:#?}");
+    for (fault, parts) in told.iter().zip([
+        ["toml:3:3: limits.message_type_rates: \"ping = 5/m\" has the unit \"m\"", "\"user_message = 5/s burst 20\""],
+        ["toml:5:3: limits.message_type_rates: \"search 5/s\" has no `=`", "\"user_message = 5/s burst 20\""],
+        ["toml:6:3: limits.message_type_rates: holds an integer", "`TYPE = N/s`"],
+    ]) {
+        assert!(parts.iter().all(|part| fault.contains(part)), "{parts:?} in {fault}");
+    }
+    one_fault(
+        "[limits]\nmessage_type_rates = [\"a = 1/s\", \"a = 2/s\"]\n",
+        &["toml:2:34: limits.message_type_rates: gives \"a\" a second rate", "keep one"],
+    );
+    one_fault("[limits]\nmessage_type_rates = \"a = 1/s\"\n", &["is a string", "a list of rates"]);
+    let from_environment = [("SWITCHBOARD_LIMITS_MESSAGE_TYPE_RATES", "a = 1/s burst 3, b = 2/h")];
+    assert_eq!(checked("", &from_environment).config.limits.message_type_rates.len(), 2);
+}
+
+#[test]
+fn no_rate_of_messages_is_zero() {
+    for name in
+        ["connection_messages_per_second", "connection_message_burst", "user_messages_per_second", "user_message_burst"]
+    {
+        one_fault(&format!("[limits]\n{name} = 0\n"), &[name, "is 0", "from 1 to 1000000"]);
+        good(&format!("[limits]\n{name} = 1000000\n"));
+    }
+}

@@ -1,0 +1,147 @@
+//! The handlers of one session that are under way. They belong to the session, not to a socket: one
+//! that was started finishes, whatever becomes of the connection that its message came in on.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
+
+use super::inbox::{Accepted, Inbox, Lane};
+
+/// The handling of one message.
+pub(crate) type Job = BoxFuture<'static, ()>;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Handlers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inbox: Mutex<Inbox<Job>>,
+    /// Wakes whoever waits for one to finish.
+    finished: Notify,
+    abandoned: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handlers").finish_non_exhaustive()
+    }
+}
+
+impl Handlers {
+    /// At most `capacity` are unfinished; each runs as one of `tasks`.
+    pub fn new(capacity: usize, tasks: TaskTracker) -> Self {
+        let shared = Shared {
+            inbox: Mutex::new(Inbox::new(capacity)),
+            finished: Notify::new(),
+            abandoned: CancellationToken::new(),
+            tasks,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Starts the job, or lets it wait for its lane. Gives it back if there is no room.
+    pub fn accept(&self, lane: Lane, job: Job) -> Result<(), Job> {
+        let accepted = self.shared.inbox().accept(&lane, job);
+        match accepted {
+            Accepted::Start(job) => {
+                let lane = self.shared.clone().run(lane, job);
+                drop(self.shared.tasks.spawn(lane.in_current_span()));
+                Ok(())
+            }
+            Accepted::Queued => Ok(()),
+            Accepted::Full(job) => Err(job),
+        }
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.shared.inbox().is_full()
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.shared.inbox().is_idle()
+    }
+
+    /// Returns when one has finished since the last return. One task may wait.
+    pub async fn finished_one(&self) {
+        self.shared.finished.notified().await;
+    }
+
+    /// Drops those that are under way, and those that wait.
+    pub fn abandon(&self) {
+        self.shared.abandoned.cancel();
+    }
+}
+
+impl Shared {
+    fn inbox(&self) -> MutexGuard<'_, Inbox<Job>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One lane, until nothing waits in it.
+    async fn run(self: Arc<Self>, lane: Lane, mut job: Job) {
+        loop {
+            // A bug that panics in one of them ends that message, not its lane.
+            let caught = AssertUnwindSafe(job).catch_unwind();
+            let ended = tokio::select! {
+                biased;
+                () = self.abandoned.cancelled() => Ok(()),
+                ended = caught => ended,
+            };
+            if ended.is_err() {
+                tracing::error!("the host panicked while it handled a message");
+            }
+            let next = self.inbox().finished(&lane);
+            self.finished.notify_one();
+            match next {
+                Some(next) => job = next,
+                None => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn handlers_run_without_anybody_who_waits_for_them() {
+        let tasks = TaskTracker::new();
+        let handlers = Handlers::new(2, tasks.clone());
+        let (release, released) = oneshot::channel::<()>();
+        let (said, heard) = oneshot::channel();
+        let held = async move { drop(released.await) };
+        assert!(handlers.accept(Lane::Concurrent, held.boxed()).is_ok());
+        assert!(handlers.accept(Lane::Concurrent, async move { drop(said.send("done")) }.boxed()).is_ok());
+        assert!(handlers.is_full());
+        assert_eq!(heard.await, Ok("done"));
+        drop(release);
+        tasks.close();
+        tasks.wait().await;
+        assert!(handlers.is_idle());
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_message_and_abandoning_ends_all() {
+        let tasks = TaskTracker::new();
+        let handlers = Handlers::new(8, tasks.clone());
+        assert!(handlers.accept(Lane::Concurrent, async { panic!("on purpose") }.boxed()).is_ok());
+        handlers.finished_one().await;
+        assert!(handlers.is_idle());
+        assert!(handlers.accept(Lane::Concurrent, std::future::pending().boxed()).is_ok());
+        handlers.abandon();
+        tasks.close();
+        tasks.wait().await;
+        assert!(handlers.is_idle());
+    }
+}
