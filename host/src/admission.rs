@@ -99,7 +99,6 @@ impl Admission {
     }
 
     /// The limits on what one connection of this user sends, for whoever reads its socket.
-    #[expect(dead_code, reason = "the reader of sockets begins to ask with the next change to it")]
     pub fn message_rate(&self, principal: &Principal) -> MessageRate {
         MessageRate::new(&self.rated_users, principal, &self.config, &self.metrics)
     }

@@ -225,7 +225,10 @@ impl Authenticator {
 
     /// Checks a token, a second time with new keys if it names one that is not known.
     async fn verified(&self, token: &str) -> Result<Verified, AuthFailure> {
-        let verify = || verifier::verify(token, &self.config.load().auth, &self.keys.current(), unix_now());
+        let verify = || {
+            let config = self.config.load();
+            verifier::verify(token, &config.auth, &config.topics.rules.claims, &self.keys.current(), unix_now())
+        };
         let mut outcome = verify();
         if outcome == Err(Rejection::KeyUnknown) && self.keys.renew().await {
             outcome = verify();

@@ -23,6 +23,7 @@ pub(crate) mod reader;
 pub(crate) mod reload;
 pub(crate) mod setting;
 pub(crate) mod settings;
+pub(crate) mod topic_rule;
 pub(crate) mod units;
 
 pub(crate) use live::LiveConfig;
@@ -37,6 +38,7 @@ pub(crate) struct Config {
     pub origins: OriginConfig,
     pub limits: LimitConfig,
     pub sessions: SessionConfig,
+    pub topics: TopicConfig,
     pub heartbeat: HeartbeatConfig,
     pub logging: LoggingConfig,
     /// What a plugin is given that has no section of its own, or leaves something out there.
@@ -184,6 +186,18 @@ impl LimitConfig {
     pub fn user_rate(&self) -> Rate {
         Rate::per_second(self.user_messages_per_second, self.user_message_burst)
     }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TopicConfig {
+    /// The first that fits decides.
+    pub rules: Arc<topic_rule::TopicRules>,
+    /// What holds where no rule fits.
+    pub default: topic_rule::Effect,
+    /// An older publication is not kept.
+    pub history_ttl: Duration,
+    /// Topics that exist because of one user.
+    pub max_per_user: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,12 +17,16 @@ pub(crate) mod deliver;
 mod discovery;
 mod host_message;
 mod lifecycle;
+mod persistence;
+mod publish;
 pub(crate) mod reply;
 mod revoked;
 mod route;
 mod sessions;
 
+pub(crate) use crate::topic::presence::WINDOW as PRESENCE_WINDOW;
 use crate::{
+    admission::MessageRate,
     auth::Authenticator,
     config::LiveConfig,
     plugin::Plugins,
@@ -32,6 +36,7 @@ use crate::{
 };
 use context::Request;
 use deliver::Deliver;
+use host_message::ACK;
 pub(crate) use host_message::ResumeAsked;
 use reply::Reply;
 
@@ -70,21 +75,33 @@ impl Dispatcher {
     /// The whole life of one message:
     /// frame -> envelope -> route (one registry snapshot) -> payload against its schema -> plugin call
     /// -> answer -> session outbox. What the plugin emits meanwhile goes through [`Deliver`].
-    pub fn handle_frame(self: &Arc<Self>, attachment: &Attachment, frame: &[u8]) -> Step {
-        self.accept(attachment, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
+    pub fn handle_frame(self: &Arc<Self>, attachment: &Attachment, rate: &mut MessageRate, frame: &[u8]) -> Step {
+        self.accept(attachment, rate, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
             let step = if reply.blames_client() { Step::Refused } else { Step::Unserved };
             self.deliver.error(&attachment.session, *reply, correlation_id.as_deref());
             step
         })
     }
 
-    fn accept(self: &Arc<Self>, attachment: &Attachment, frame: &[u8]) -> Result<Step, Refused> {
+    fn accept(
+        self: &Arc<Self>,
+        attachment: &Attachment,
+        rate: &mut MessageRate,
+        frame: &[u8],
+    ) -> Result<Step, Refused> {
         let (session, received) = (&attachment.session, Instant::now());
         let config = self.config.load();
         if frame.len() > config.limits.max_message_bytes {
-            return Err(Refused::unmarked(reply::too_large(frame.len(), config.limits.max_message_bytes)));
+            let refused = Refused::unmarked(reply::too_large(frame.len(), config.limits.max_message_bytes));
+            return Err(refused.unless_over(rate));
         }
-        let message = ClientMessage::parse(frame, config.limits.max_json_depth)?;
+        let message = ClientMessage::parse(frame, config.limits.max_json_depth)
+            .map_err(|fault| Refused::from(fault).unless_over(rate))?;
+        // Acknowledgements make room, and are asked for.
+        if message.message_type.as_str() != ACK {
+            rate.check(Some(&message.message_type))
+                .map_err(|rate| Refused::to(&message, reply::rate_limited(&rate)))?;
+        }
         if message.message_type.is_reserved() {
             return self.host_message(attachment, &message);
         }
@@ -146,11 +163,19 @@ impl Dispatcher {
 
     /// Forgets what is no longer used. To be called now and then.
     pub fn reap(&self) {
-        self.deliver.topics.reap(Instant::now());
+        self.deliver.tidy_topics();
     }
 }
 
 impl Refused {
+    /// A frame that cannot be read counts, too, and there may have been too many before it.
+    fn unless_over(self, rate: &mut MessageRate) -> Self {
+        match rate.check(None) {
+            Ok(()) => self,
+            Err(exceeded) => Self { reply: Box::new(reply::rate_limited(&exceeded)), ..self },
+        }
+    }
+
     fn unmarked(reply: Reply) -> Self {
         Self { reply: Box::new(reply), correlation_id: None }
     }

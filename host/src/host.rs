@@ -11,10 +11,11 @@ use crate::{
     admission::Admission,
     auth::{Authenticator, revocation::Revocations},
     config::{Config, LiveConfig, check::Checked, raw::Sources, reload},
-    dispatch::{Dispatcher, Parts},
+    dispatch::{Dispatcher, PRESENCE_WINDOW, Parts},
     plugin::{PluginStatus, Plugins},
     session::{Order, Sessions, detached::Detached},
     shutdown::Shutdown,
+    storage::Store,
     telemetry::{self, Metrics, metrics::Outcome},
     tools::Toolbox,
     transport::{self, Edge, listener},
@@ -30,6 +31,8 @@ pub(crate) struct Host {
     config: LiveConfig,
     plugins: Arc<Plugins>,
     sessions: Arc<Sessions>,
+    dispatcher: Arc<Dispatcher>,
+    store: Arc<Store>,
     shutdown: Shutdown,
     address: SocketAddr,
     admin_address: SocketAddr,
@@ -44,6 +47,7 @@ impl Host {
         prepare_data_dir(&now.server.data_dir)?;
         let metrics = Metrics::new();
         // First of all what can only fail for one reason, before minutes of other work.
+        let store = Arc::new(Store::open(&now.server.data_dir)?);
         let revocations = Revocations::open(&now.server.data_dir, metrics.clone())?;
         let listener = bind(now.server.listen, "--listen").await?;
         let admin_listener = bind(now.server.admin_listen, "--admin-listen").await?;
@@ -67,7 +71,8 @@ impl Host {
             tasks: tasks.clone(),
         });
         watch_config(sources, digest, &config, &metrics, &shutdown);
-        reap_now_and_then(dispatcher.clone(), &shutdown);
+        reap_now_and_then(dispatcher.clone(), &config, &shutdown);
+        restore(&dispatcher, &store).await?;
         let (detached, end) = (dispatcher.clone(), stop.clone());
         tasks.spawn(async move { detached.look_after_detached(end).await });
 
@@ -79,7 +84,7 @@ impl Host {
             auth,
             admission,
             plugins: plugins.clone(),
-            dispatcher,
+            dispatcher: dispatcher.clone(),
             shutdown: shutdown.clone(),
         });
         let (readiness, statuses) = (edge.clone(), plugins.clone());
@@ -97,23 +102,29 @@ impl Host {
         tasks.spawn(listener::accept(listener, transport::http::router(edge), metrics.clone(), shutdown.clone()));
         tasks.spawn(listener::accept(admin_listener, admin, metrics, shutdown.clone()));
         tracing::info!(%address, %admin_address, "listening");
-        Ok(Self { config, plugins, sessions, shutdown, address, admin_address })
+        Ok(Self { config, plugins, sessions, dispatcher, store, shutdown, address, admin_address })
     }
 
     /// Says goodbye to every client, and returns when all work has ended or its time is over.
     pub async fn leave(&self) {
         let order = |order| {
             for session in self.sessions.all() {
-                match session.connection() {
-                    Some(connection) => connection.order(order),
-                    None if order == Order::Abandon => session.handlers.abandon(),
-                    None => {}
+                if order == Order::Abandon {
+                    session.handlers.abandon();
+                }
+                if let Some(connection) = session.connection() {
+                    connection.order(order);
                 }
             }
         };
         let limit = self.config.load().server.drain_timeout;
         let finished = self.shutdown.drain(limit, || order(Order::Leave), || order(Order::Abandon)).await;
-        tracing::info!(finished, "left");
+        let (dispatcher, store) = (self.dispatcher.clone(), self.store.clone());
+        let saved = tokio::task::spawn_blocking(move || dispatcher.save(&store)).await;
+        match saved.map_err(anyhow::Error::from).and_then(|saved| Ok(saved?)) {
+            Ok(sessions) => tracing::info!(finished, sessions, "left; sessions wait for the next start"),
+            Err(error) => tracing::error!(%error, "sessions are lost: they could not be saved"),
+        }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -131,6 +142,18 @@ impl Host {
     pub fn plugin_statuses(&self) -> Vec<PluginStatus> {
         self.plugins.statuses()
     }
+}
+
+/// Takes what the last process left, as late as possible: whatever fails after this loses it.
+async fn restore(dispatcher: &Arc<Dispatcher>, store: &Arc<Store>) -> anyhow::Result<()> {
+    let (dispatcher, store) = (dispatcher.clone(), store.clone());
+    let restored = tokio::task::spawn_blocking(move || {
+        if let Some(tables) = store.take()? {
+            dispatcher.restore(tables);
+        }
+        Ok::<_, anyhow::Error>(())
+    });
+    restored.await?
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
@@ -169,15 +192,20 @@ fn watch_config(
     reload::watch(sources, digest, config.clone(), report, &shutdown.tasks, shutdown.stop.clone());
 }
 
-fn reap_now_and_then(dispatcher: Arc<Dispatcher>, shutdown: &Shutdown) {
-    let stop = shutdown.stop.clone();
+/// What topics need done beside what callers do: at intervals, and when their rules may have changed.
+fn reap_now_and_then(dispatcher: Arc<Dispatcher>, config: &LiveConfig, shutdown: &Shutdown) {
+    let (stop, mut changes) = (shutdown.stop.clone(), config.subscribe());
     shutdown.tasks.spawn(async move {
         let mut interval = tokio::time::interval(REAP_INTERVAL);
+        let mut presence = tokio::time::interval(PRESENCE_WINDOW);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        presence.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = interval.tick() => dispatcher.reap(),
+                Ok(()) = changes.changed() => dispatcher.reap(),
+                _ = presence.tick() => dispatcher.tell_presence(),
             }
         }
     });

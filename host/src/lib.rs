@@ -17,6 +17,5 @@ mod topic;
 
 mod config;
 mod shutdown;
-#[cfg_attr(not(test), expect(dead_code, reason = "the drain and the start will use it"))]
 mod storage;
 mod telemetry;

@@ -26,7 +26,7 @@ mod aside;
 mod database;
 mod seal;
 
-pub(crate) use database::{Rows, Tables};
+pub(crate) use database::{Row, Rows, Tables};
 
 /// The file in the data folder. Others have this name with something behind it: `.lock`, `.new` while
 /// it is written, `.unreadable-SECONDS` when it was set aside.

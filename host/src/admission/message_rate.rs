@@ -66,7 +66,6 @@ impl<C: Clock + Clone> MessageRate<C> {
     }
 
     /// Counts a message, or refuses it. One without a type is a frame that could not be read.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the reader of sockets begins to ask with the next change to it"))]
     pub fn check(&mut self, message_type: Option<&MessageType>) -> Result<(), RateExceeded> {
         let checked = self.take(message_type);
         if let Err(exceeded) = &checked {

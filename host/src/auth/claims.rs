@@ -19,7 +19,12 @@ const SCOPE_CLAIMS: [&str; 3] = ["scope", "scp", "scopes"];
 const LATEST: f64 = 253_402_300_799.0;
 
 /// Checks the claims against the configuration at a time (Unix seconds), and reads the identity.
-pub(super) fn principal(claims: &Map<String, Value>, auth: &AuthConfig, now: u64) -> Result<Principal, Rejection> {
+pub(super) fn principal(
+    claims: &Map<String, Value>,
+    auth: &AuthConfig,
+    rule_claims: &BTreeSet<String>,
+    now: u64,
+) -> Result<Principal, Rejection> {
     let expires_at = check_times(claims, auth.leeway.as_secs(), now)?;
     check_issuer(claims, &auth.issuers)?;
     check_audience(claims, &auth.audiences)?;
@@ -31,7 +36,7 @@ pub(super) fn principal(claims: &Map<String, Value>, auth: &AuthConfig, now: u64
         expires_at,
         token_id: name(claims, "jti")?,
         issued_at: issued_at(claims)?,
-        rule_claims: Arc::default(),
+        rule_claims: Arc::new(named(claims, rule_claims)),
     })
 }
 
@@ -125,6 +130,12 @@ fn visible(claims: &Map<String, Value>, allowed: &[String]) -> Arc<str> {
     Value::Object(shown).to_string().into()
 }
 
+/// What rules look at. A claim that the token lacks is null here, so that it can be told from one that
+/// no rule named when the token was read.
+fn named(claims: &Map<String, Value>, names: &BTreeSet<String>) -> Map<String, Value> {
+    names.iter().map(|name| (name.clone(), claims.get(name).cloned().unwrap_or_default())).collect()
+}
+
 fn missing(claim: &str) -> Rejection {
     invalid(claim, "is missing")
 }
@@ -157,7 +168,8 @@ mod tests {
         for (claim, value) in claims.as_object().unwrap() {
             all[claim] = value.clone();
         }
-        principal(all.as_object().unwrap(), auth, NOW).map_err(|rejection| rejection.code())
+        principal(all.as_object().unwrap(), auth, &BTreeSet::from(["role".to_owned(), "absent".to_owned()]), NOW)
+            .map_err(|rejection| rejection.code())
     }
 
     #[test]
@@ -240,6 +252,13 @@ mod tests {
         for claims in [json!({"scope": 7}), json!({"scp": [7]}), json!({"scopes": {}})] {
             assert_eq!(read(claims, &auth()), Err(ErrorCode::JwtClaimInvalid));
         }
+    }
+
+    #[test]
+    fn rules_see_the_claims_that_they_name_and_that_a_claim_is_absent() {
+        let alice = read(json!({"role": ["admin"], "plan": "free"}), &auth()).unwrap();
+        assert_eq!(Value::Object((*alice.rule_claims).clone()), json!({"role": ["admin"], "absent": null}));
+        assert_eq!(&*alice.claims_json, "{}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Pure: keys, configuration and time are handed in. No error holds a part of the token.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, crypto};
@@ -68,13 +68,19 @@ impl Rejection {
 }
 
 /// Checks a token in compact form (RFC 7515, section 7.1) at a time (Unix seconds).
-pub(super) fn verify(token: &str, auth: &AuthConfig, keys: &KeySet, now: u64) -> Result<Verified, Rejection> {
+pub(super) fn verify(
+    token: &str,
+    auth: &AuthConfig,
+    rule_claims: &BTreeSet<String>,
+    keys: &KeySet,
+    now: u64,
+) -> Result<Verified, Rejection> {
     let parts = Parts::of(token)?;
     let header = parts.header()?;
     let algorithm = header.algorithm(&auth.algorithms)?;
     let key = signer(&parts, algorithm, header.kid.as_deref(), keys)?;
     let claims = parts.claims()?;
-    Ok(Verified { principal: claims::principal(&claims, auth, now)?, key: Arc::clone(&key.label) })
+    Ok(Verified { principal: claims::principal(&claims, auth, rule_claims, now)?, key: Arc::clone(&key.label) })
 }
 
 /// The key that made the signature.
@@ -239,7 +245,9 @@ mod tests {
     }
 
     fn outcome(token: &str, auth: &AuthConfig, keys: &KeySet) -> Result<String, ErrorCode> {
-        verify(token, auth, keys, NOW).map(|token| token.principal.subject).map_err(|rejection| rejection.code())
+        verify(token, auth, &BTreeSet::new(), keys, NOW)
+            .map(|token| token.principal.subject)
+            .map_err(|rejection| rejection.code())
     }
 
     #[test]
@@ -359,19 +367,24 @@ mod tests {
             (json!({"kid": "old"}), Err(Rejection::Signature)),
             (json!({"kid": "unheard"}), Err(Rejection::KeyUnknown)),
         ] {
-            let result = verify(&token(Algorithm::HS256, header.clone()), &auth, &keys, NOW).map(|_| ());
+            let result =
+                verify(&token(Algorithm::HS256, header.clone()), &auth, &BTreeSet::new(), &keys, NOW).map(|_| ());
             assert_eq!(result, expected, "{header}");
         }
-        let verified = verify(&token(Algorithm::HS256, json!({"kid": "new"})), &auth, &keys, NOW).unwrap();
+        let verified =
+            verify(&token(Algorithm::HS256, json!({"kid": "new"})), &auth, &BTreeSet::new(), &keys, NOW).unwrap();
         assert_eq!(&*verified.key, "new");
-        let foreign = verify(&token(Algorithm::ES256, json!({"kid": "new"})), &auth, &keys, NOW);
+        let foreign = verify(&token(Algorithm::ES256, json!({"kid": "new"})), &auth, &BTreeSet::new(), &keys, NOW);
         assert_eq!(foreign, Err(Rejection::Signature), "the key is known, and for another algorithm");
     }
 
     #[test]
     fn a_key_without_a_name_is_tried_with_any_token() {
         let keys = KeySet::of(SECRET);
-        assert!(verify(&token(Algorithm::HS256, json!({"kid": "whatever"})), &auth(&ALL), &keys, NOW).is_ok());
+        assert!(
+            verify(&token(Algorithm::HS256, json!({"kid": "whatever"})), &auth(&ALL), &BTreeSet::new(), &keys, NOW)
+                .is_ok()
+        );
     }
 
     #[test]

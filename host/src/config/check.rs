@@ -115,6 +115,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
     let origins = read_origins(reader);
     let limits = settings::limits(reader, "limits");
     let sessions = settings::sessions(reader, "sessions");
+    let topics = settings::topics(reader, "topics");
     let heartbeat = settings::heartbeat(reader, "heartbeat");
     let logging = settings::logging(reader, "logging");
     let plugin_defaults = read_plugin(reader, PLUGIN_DEFAULTS);
@@ -132,6 +133,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
         origins: origins?,
         limits: limits?,
         sessions: sessions?,
+        topics: topics?,
         heartbeat: heartbeat?,
         logging: logging?,
         plugin_defaults: plugin_defaults?,

@@ -10,6 +10,7 @@ use super::{
     rate::parse_type_rate,
     raw::{Located, Value},
     setting::{ALGORITHMS, Element, INTERFACES, Kind},
+    topic_rule::{Effect, TopicRule, TopicRules},
     units,
 };
 
@@ -104,6 +105,15 @@ impl FromValue for String {
             _ => !text.is_empty(),
         };
         if fits { Ok(text.clone()) } else { unfit(written, kind) }
+    }
+}
+
+impl FromValue for Effect {
+    fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
+        match String::from_value(written, kind)?.as_str() {
+            "allow" => Ok(Self::Allow),
+            _ => Ok(Self::Deny),
+        }
     }
 }
 
@@ -258,6 +268,16 @@ impl FromValue for BTreeMap<MessageType, Rate> {
             }
         }
         if faults.is_empty() { Ok(by_type) } else { Err(faults) }
+    }
+}
+
+impl FromValue for Arc<TopicRules> {
+    fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
+        let help = || format!("allowed: a list of {}", Element::TopicRule.allowed());
+        let list = each(written, kind, |_, text| {
+            TopicRule::parse(text).map_err(|problem| (format!("the rule {} {problem}", quoted(text)), help()))
+        })?;
+        TopicRules::new(list).map(Self::new).or_else(|problem| wrong(written, problem, help()))
     }
 }
 

@@ -58,6 +58,7 @@ pub(crate) enum Element {
     Tool,
     Topic,
     TypeRate,
+    TopicRule,
 }
 
 impl Kind {
@@ -108,6 +109,7 @@ impl Element {
             Self::TypeRate => {
                 "rates, each `TYPE = N/s`, `N/min` or `N/h`, and `burst N` for how many may come at once (else N), such as \"user_message = 5/s burst 20\"".to_owned()
             }
+            Self::TopicRule => "rules: `allow` or `deny`, then `subscribe`, `publish` or `all`, then a pattern of topics, then perhaps `if scope NAME` or `if claim NAME = VALUE`, and more of these after `and`".to_owned(),
             Self::Topic => "topics or patterns (1 to 256 bytes; `*` is one level, `**` the rest)".to_owned(),
         }
     }

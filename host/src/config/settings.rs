@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{
     AuthConfig, Grants, HeartbeatConfig, LimitConfig, LoggingConfig, PluginLimits, ServerConfig, SessionConfig,
+    TopicConfig,
     rate::MAX_RATE,
     reader::Reader,
     setting::{ENVIRONMENTS, Element, Kind, Setting},
@@ -159,6 +160,13 @@ section! { SESSIONS, sessions -> SessionConfig;
     idempotency_ids_per_user: count(1, 100_000), "1000", "Messages of one user that are remembered; beyond it, those that finished first are forgotten. Three a second for the whole window, which no person sends.";
 }
 
+section! { TOPICS, topics -> TopicConfig;
+    rules: list(Element::TopicRule), "[]", "Who may do what with which topics, such as `\"allow publish announcements.** if scope announce\"`; the first that fits decides. `subscribe` is all reading, `{sub}` and `{claim.NAME}` stand for a level. None: within a tenant, topics are open. Topics of the host (`$`), of one user (`user.SUB`) and of other tenants stay closed whatever a rule says.";
+    default: Kind::Words(&["allow", "deny"]), r#""allow""#, "What holds where no rule fits. With `deny`, a user's own `user.SUB` has to be allowed, too.";
+    history_ttl: time(1_000, 604_800), r#""1h""#, "How old a kept publication gets, and how long a topic is remembered that nobody is subscribed to. Long enough for a closed laptop.";
+    max_per_user: count(1, MANY), "10000", "Topics that exist because one user was the first to publish or subscribe. A tenth of what a process holds; a service that writes to each user's own topic needs as many as there are users.";
+}
+
 section! { HEARTBEAT, heartbeat -> HeartbeatConfig;
     interval: time(100, 600), r#""25s""#, "How often an idle socket hears something. Shorter than the 30 seconds after which the strictest proxies cut.";
     grace: time(200, 3_600), r#""60s""#, "Silence for this long closes the socket with 4202. Two heartbeats may be lost.";
@@ -208,6 +216,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "origins.production", sentence: "For users.", settings: ORIGINS_OF_ONE },
     Section { path: "limits", sentence: "What clients may use.", settings: LIMITS },
     Section { path: "sessions", sentence: "What outlives a socket.", settings: SESSIONS },
+    Section { path: "topics", sentence: "Who may use which topics, and how long they remember.", settings: TOPICS },
     Section { path: "heartbeat", sentence: "How a lost peer is noticed.", settings: HEARTBEAT },
     Section { path: "logging", sentence: "What is logged, and how.", settings: LOGGING },
     Section {

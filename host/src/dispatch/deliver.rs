@@ -5,14 +5,15 @@
 
 use std::{
     sync::{Arc, Weak},
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
-use switchboard_protocol::{MessageType, ServerMessage, unix_seconds};
+use switchboard_protocol::{MessageType, ServerMessage};
 
 use super::{
     Parts,
@@ -25,15 +26,15 @@ use crate::{
     plugin::{
         GuestMessage, Plugins,
         effects::{
-            CallContext, Caller, Delivery, Effects, Emission, Target, ToolError, TopicError, TopicMember,
-            TopicPosition, TopicPublication, Unreachable,
+            CallContext, Caller, Delivery, Effects, Emission, SubscribeOptions, Target, ToolError, TopicError,
+            TopicMember, TopicPosition, TopicPublication, TopicSubscription, Unreachable,
         },
         failure::CallFailure,
     },
     session::{Frame, Session, Sessions},
     telemetry::{Metrics, metrics::Code},
     tools::Toolbox,
-    topic::{Publication, Subscriber, TopicFault, Topics, subscriptions::NewPublication},
+    topic::Topics,
 };
 
 pub(crate) struct Deliver {
@@ -45,6 +46,8 @@ pub(crate) struct Deliver {
     pub(super) lifecycle: Lifecycle,
     /// Names this run of the process to clients.
     pub(super) run: Arc<str>,
+    /// Those before it whose sessions may be here.
+    pub(super) earlier_runs: ArcSwap<Vec<Arc<str>>>,
     toolbox: Arc<Toolbox>,
     started: Instant,
     /// Itself, to be handed to the calls that it causes.
@@ -55,7 +58,7 @@ impl Deliver {
     pub fn new(parts: Parts) -> Arc<Self> {
         let run: Arc<str> = format!("{:012x}", rand::random::<u64>() >> 16).into();
         Arc::new_cyclic(|this| Self {
-            topics: Topics::new(run.clone(), parts.metrics.subscriptions.clone()),
+            topics: Topics::new(run.clone(), parts.metrics.subscriptions.clone(), parts.config.clone()),
             lifecycle: Lifecycle::new(parts.tasks),
             config: parts.config,
             metrics: parts.metrics,
@@ -63,6 +66,7 @@ impl Deliver {
             sessions: parts.sessions,
             toolbox: parts.toolbox,
             run,
+            earlier_runs: ArcSwap::default(),
             started: Instant::now(),
             this: this.clone(),
         })
@@ -152,23 +156,17 @@ impl Effects for Deliver {
         if reached == 0 { Err(Unreachable) } else { Ok(reached) }
     }
 
-    fn subscribe(&self, caller: &Caller, topic: &str) -> Result<TopicPosition, TopicError> {
-        let Some(session) = self.sessions.by_id(&caller.session_id) else {
-            return Err(TopicError::Forbidden("the caller's session has ended".into()));
-        };
-        let subscriber = Subscriber {
-            session_id: session.id.clone(),
-            connection_id: session.connection_id(),
-            subject: caller.principal.subject.as_str().into(),
-            receiver: session,
-        };
-        let max = self.config.load().limits.max_subscriptions;
-        let (offset, epoch) = self.topics.subscribe(caller.principal.tenant.as_deref(), subscriber, topic, max)?;
-        Ok(TopicPosition { offset, epoch: epoch.to_string() })
+    fn subscribe(
+        &self,
+        caller: &Caller,
+        topic: &str,
+        options: SubscribeOptions,
+    ) -> Result<TopicSubscription, TopicError> {
+        self.subscribe_to(caller, topic, options)
     }
 
     fn unsubscribe(&self, caller: &Caller, topic: &str) -> Result<bool, TopicError> {
-        Ok(self.topics.unsubscribe(caller.principal.tenant.as_deref(), &caller.session_id, topic))
+        Ok(self.unsubscribe_from(caller, topic))
     }
 
     fn publish(
@@ -179,52 +177,15 @@ impl Effects for Deliver {
         payload: String,
         exclude_caller: bool,
     ) -> Result<(TopicPosition, u32), TopicError> {
-        // Checked before anything gets an offset.
-        let raw: &RawValue = serde_json::from_str(&payload)
-            .map_err(|problem| TopicError::Invalid(format!("the payload is not JSON: {problem}")))?;
-        let timestamp = unix_seconds(SystemTime::now());
-        let publication = NewPublication {
-            name: topic,
-            publisher: caller.principal.subject.as_str().into(),
-            message_type: message_type.clone(),
-            payload: raw.get().into(),
-            timestamp,
-            exclude_session: exclude_caller.then_some(&*caller.session_id),
-            history: self.config.load().limits.topic_history,
-        };
-        let receipt = self.topics.publish(
-            caller.principal.tenant.as_deref(),
-            publication,
-            |publication, epoch| encode_publication(publication, raw, topic, epoch),
-            |session, frame| session.push(frame.clone()).is_ok(),
-        )?;
-        self.metrics.topic_deliveries.inc_by(u64::from(receipt.receivers));
-        self.published(caller, topic, message_type, payload, timestamp);
-        Ok((TopicPosition { offset: receipt.offset, epoch: receipt.epoch.to_string() }, receipt.receivers))
+        self.publish_to(caller, topic, message_type, payload, exclude_caller)
     }
 
     fn members(&self, caller: &Caller, topic: &str) -> Result<Vec<TopicMember>, TopicError> {
-        let principal = &caller.principal;
-        let members = self.topics.members(principal.tenant.as_deref(), &principal.subject, topic)?;
-        let member = |member: Arc<Subscriber<_>>| TopicMember {
-            connection_id: member.connection_id.clone(),
-            subject: member.subject.to_string(),
-        };
-        Ok(members.into_iter().map(member).collect())
+        self.members_of(caller, topic)
     }
 
     fn history(&self, caller: &Caller, topic: &str, limit: u32) -> Result<Vec<TopicPublication>, TopicError> {
-        let principal = &caller.principal;
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let publications = self.topics.history(principal.tenant.as_deref(), &principal.subject, topic, limit)?;
-        let publication = |kept: Publication| TopicPublication {
-            offset: kept.offset,
-            message_type: kept.message_type,
-            payload: kept.payload,
-            publisher: kept.publisher,
-            timestamp: kept.timestamp,
-        };
-        Ok(publications.into_iter().map(publication).collect())
+        self.history_of(caller, topic, limit)
     }
 
     fn list_tools<'a>(&'a self, context: &'a CallContext) -> BoxFuture<'a, Result<String, ToolError>> {
@@ -271,29 +232,4 @@ impl Deliver {
 fn encode(message_type: &MessageType, payload: &str, correlation_id: Option<&str>) -> serde_json::Result<Bytes> {
     let payload: &RawValue = serde_json::from_str(payload)?;
     Ok(ServerMessage::new(message_type.as_str(), payload).answering(correlation_id).encode()?.into())
-}
-
-fn encode_publication(publication: &Publication, payload: &RawValue, topic: &str, epoch: &str) -> Frame {
-    let message = ServerMessage {
-        message_type: publication.message_type.as_str().into(),
-        payload,
-        timestamp: publication.timestamp,
-        correlation_id: None,
-        topic: Some(topic.into()),
-        offset: Some(publication.offset),
-        epoch: Some(epoch.into()),
-        seq: None,
-    };
-    // Strings, numbers and JSON that was parsed before can be written.
-    Frame::kept(message.encode().unwrap_or_default())
-}
-
-impl From<TopicFault> for TopicError {
-    fn from(fault: TopicFault) -> Self {
-        match fault {
-            TopicFault::Invalid(text) => Self::Invalid(text),
-            TopicFault::Forbidden(text) => Self::Forbidden(text),
-            TopicFault::LimitExceeded(text) => Self::LimitExceeded(text),
-        }
-    }
 }

@@ -22,6 +22,9 @@ pub(crate) struct ResumeAsked {
     pub correlation_id: Option<Arc<str>>,
 }
 
+/// The type of acknowledgements.
+pub(super) const ACK: &str = "ack";
+
 #[derive(Deserialize)]
 struct RefreshToken {
     token: String,
@@ -35,7 +38,7 @@ impl Dispatcher {
         message: &ClientMessage<'_>,
     ) -> Result<Step, Refused> {
         match message.message_type.as_str() {
-            "ack" => ack(attachment, message),
+            ACK => ack(attachment, message),
             "resume" => ask_to_resume(message),
             "refresh_token" => self.ask_to_refresh(&attachment.session, message),
             _ => Err(Refused::to(message, reply::reserved(&message.message_type))),

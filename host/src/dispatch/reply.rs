@@ -65,7 +65,6 @@ pub(crate) fn too_many_in_flight(limit: usize) -> Reply {
 }
 
 /// Which limit it was, how much that allows, and when to come again.
-#[cfg_attr(not(test), expect(dead_code, reason = "the reader of sockets begins to ask with the next change to it"))]
 pub(crate) fn rate_limited(exceeded: &RateExceeded) -> Reply {
     Reply::new(ErrorCode::RateLimited, exceeded.to_string()).after(exceeded.retry_after)
 }

@@ -3,6 +3,8 @@
 //! A revocation is stored first, and then all sessions are looked at; a session is registered first, and
 //! then looked at by itself. So whatever comes in between is seen by one of the two.
 
+use std::sync::Arc;
+
 use switchboard_protocol::CloseCode;
 
 use super::Dispatcher;
@@ -15,7 +17,14 @@ impl Dispatcher {
     }
 
     /// To be called when a session has become known to others, or its token was replaced.
-    pub(super) fn end_if_revoked(&self, session: &Session) -> bool {
-        self.auth.is_revoked(&session.principal()) && session.outbox.close(CloseCode::TokenRevoked)
+    pub(super) fn end_if_revoked(&self, session: &Arc<Session>) -> bool {
+        if !self.auth.is_revoked(&session.principal()) {
+            return false;
+        }
+        match session.connection() {
+            // Its end is the session's, too.
+            Some(connection) => connection.close(CloseCode::TokenRevoked),
+            None => self.deliver.end_detached(session),
+        }
     }
 }

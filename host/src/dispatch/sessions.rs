@@ -119,6 +119,8 @@ impl Dispatcher {
         };
         let replay = session.resume(asked, TokenDigest::of(&next), window, connection, announce)?;
         session.renew(principal);
+        // The token may have been revoked after it was verified.
+        self.end_if_revoked(&session);
         sessions.moved(&session, &replay.moved_from);
         if let Some(fenced) = replay.fenced {
             fenced.close(CloseCode::TakenOver);
@@ -159,8 +161,8 @@ impl Dispatcher {
     /// The socket is gone, and nobody comes back.
     pub fn end(&self, attachment: &Attachment, left: &'static str) {
         // If another socket has taken over meanwhile, the session is that one's.
-        if attachment.detach(left) && attachment.session.end_if_detached(ResumeFailure::UnknownSession) {
-            self.deliver.forget_session(&attachment.session);
+        if attachment.detach(left) {
+            self.deliver.end_detached(&attachment.session);
         }
     }
 
@@ -213,6 +215,11 @@ impl Dispatcher {
 }
 
 impl Deliver {
+    /// Ends a session for good, unless somebody listens. Says whether it was here, and is gone.
+    pub(super) fn end_detached(&self, session: &Arc<Session>) -> bool {
+        session.end_if_detached(ResumeFailure::UnknownSession) && self.forget_session(session)
+    }
+
     /// Ends a session that nobody listens to, against its client's will.
     fn evict(&self, session: &Arc<Session>, reason: &'static str) {
         if !session.end_if_detached(ResumeFailure::WindowExceeded) {
@@ -225,15 +232,17 @@ impl Deliver {
         self.forget_session(session);
     }
 
-    /// A session has ended: once its last handler has, too, nothing of it is left.
-    pub(super) fn forget_session(&self, session: &Arc<Session>) {
+    /// A session has ended: once its last handler has, too, nothing of it is left. Says whether this is
+    /// the first that is heard of it.
+    fn forget_session(&self, session: &Arc<Session>) -> bool {
         if !self.sessions.remove(session) {
-            return;
+            return false;
         }
         self.topics.forget_session(&session.id);
         let left = session.left();
         let Some(this) = self.this.upgrade().filter(|_| !session.handlers.is_idle()) else {
-            return self.forget(session, left);
+            self.forget(session, left);
+            return true;
         };
         let session = session.clone();
         self.lifecycle.after(async move {
@@ -242,11 +251,12 @@ impl Deliver {
             }
             this.forget(&session, left);
         });
+        true
     }
 
     /// Whether sessions that began under this epoch can be here.
     fn knows_epoch(&self, epoch: &str) -> bool {
-        *self.run == *epoch
+        *self.run == *epoch || self.earlier_runs.load().iter().any(|earlier| **earlier == *epoch)
     }
 }
 
@@ -272,7 +282,7 @@ fn is_same_user(one: &Principal, other: &Principal) -> bool {
     one.subject == other.subject && one.tenant == other.tenant
 }
 
-fn bounds(config: &Config) -> Bounds {
+pub(super) fn bounds(config: &Config) -> Bounds {
     Bounds {
         window_bytes: config.sessions.max_unconfirmed_bytes,
         window_frames: config.sessions.max_unconfirmed_frames,

@@ -9,8 +9,8 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use switchboard_protocol::MessageType;
 
 use super::effects::{
-    CallContext, Caller, Effects, Emission, ToolError, TopicError, TopicMember, TopicPosition, TopicPublication,
-    Transport, Unreachable,
+    CallContext, Caller, Effects, Emission, SubscribeOptions, ToolError, TopicError, TopicMember, TopicPosition,
+    TopicPublication, TopicSubscription, Transport, Unreachable,
 };
 use crate::auth::Principal;
 
@@ -52,7 +52,7 @@ impl Effects for Detached {
         Err(Unreachable)
     }
 
-    fn subscribe(&self, _: &Caller, _: &str) -> Result<TopicPosition, TopicError> {
+    fn subscribe(&self, _: &Caller, _: &str, _: SubscribeOptions) -> Result<TopicSubscription, TopicError> {
         no_topics()
     }
 

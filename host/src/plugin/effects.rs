@@ -86,6 +86,25 @@ pub(crate) struct TopicPosition {
     pub epoch: String,
 }
 
+/// How a subscription is to begin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SubscribeOptions {
+    /// What the subscriber has: what it missed since is replayed.
+    pub since: Option<TopicPosition>,
+    /// Whether it is told who comes and goes.
+    pub presence: bool,
+}
+
+/// How a subscription began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TopicSubscription {
+    /// Where the topic's history ends.
+    pub position: TopicPosition,
+    /// A position was given, and nothing is missing since.
+    pub recovered: bool,
+    pub replayed: u32,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TopicPublication {
     pub offset: u64,
@@ -139,7 +158,12 @@ pub(crate) trait Effects: Send + Sync + 'static {
     /// Queues a message; returns for how many connections.
     fn send(&self, caller: &Caller, emission: Emission) -> Result<u32, Unreachable>;
 
-    fn subscribe(&self, caller: &Caller, topic: &str) -> Result<TopicPosition, TopicError>;
+    fn subscribe(
+        &self,
+        caller: &Caller,
+        topic: &str,
+        options: SubscribeOptions,
+    ) -> Result<TopicSubscription, TopicError>;
 
     fn unsubscribe(&self, caller: &Caller, topic: &str) -> Result<bool, TopicError>;
 

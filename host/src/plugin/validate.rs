@@ -20,7 +20,7 @@ const VERSION: &str = "0.1.0";
 /// Everything that a plugin can import, function by function.
 const OFFERED: &[(&str, &[&str])] = &[
     ("messages", &["send"]),
-    ("topics", &["subscribe", "unsubscribe", "publish", "members", "history"]),
+    ("topics", &["subscribe", "subscribe-with", "unsubscribe", "publish", "members", "history"]),
     ("state", &["get", "set", "delete", "increment", "compare-and-set"]),
     ("settings", &["get"]),
     ("logging", &["log"]),

@@ -10,7 +10,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use dashmap::{DashMap, Entry};
@@ -18,10 +18,18 @@ use prometheus_client::metrics::gauge::Gauge;
 use switchboard_protocol::MessageType;
 
 use super::{
-    TopicFault,
-    access::{self, Use},
-    history::{Budget, History, Publication},
+    Publication, TopicFault,
+    access::{Access, Use, View},
+    channel::{Channel, Options, Position, Stirred, Subscription},
+    founders::{Founders, Share},
+    history::{Bounds, Budget, History},
     pattern::{self, Pattern},
+    presence::Who,
+    receiver::{Receiver, Subscriber},
+};
+use crate::{
+    auth::Principal,
+    config::{Config, LiveConfig},
 };
 
 /// Topics of all tenants. Each costs about a kilobyte beside its history.
@@ -30,58 +38,53 @@ const MAX_TOPICS: usize = 100_000;
 /// Payload bytes in the histories of all topics.
 const MAX_HISTORY_BYTES: usize = 64 * 1024 * 1024;
 
-/// A topic without subscribers is forgotten when its last publication is this old.
-const HISTORY_AGE: Duration = Duration::from_secs(600);
-
 /// Members that one call can list: the answer has to fit into a message.
 const MAX_MEMBERS_LISTED: usize = 1000;
 
-/// A subscriber, as it is known to everyone who may see it.
-#[derive(Debug)]
-pub(crate) struct Subscriber<R> {
-    pub session_id: Arc<str>,
-    pub connection_id: Arc<str>,
-    pub subject: Arc<str>,
-    /// What publications are handed to.
-    pub receiver: R,
-}
-
-type Members<R> = HashMap<Arc<str>, Arc<Subscriber<R>>>;
 type Tenant = Option<Arc<str>>;
-/// By their text.
-type Patterns<R> = HashMap<Arc<str>, (Pattern, Members<R>)>;
+/// By their text, and then by session.
+type Patterns<R> = HashMap<Arc<str>, (Pattern, HashMap<Arc<str>, Arc<Subscriber<R>>>)>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct TopicKey {
-    tenant: Tenant,
-    name: Arc<str>,
+pub(super) struct TopicKey {
+    pub tenant: Tenant,
+    pub name: Arc<str>,
 }
 
+/// A session and its subscriptions: names and patterns, and whether it asked for presence.
 #[derive(Debug)]
-struct Topic<R> {
-    members: Members<R>,
-    history: History,
-    epoch: Arc<str>,
-    last_used: Instant,
-    /// It has been forgotten: whoever still holds it has to look again.
-    dead: bool,
+pub(super) struct Joined<R> {
+    pub subscriber: Arc<Subscriber<R>>,
+    pub topics: HashMap<TopicKey, bool>,
 }
 
 /// Where a publication ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Receipt {
-    pub offset: u64,
-    pub epoch: Arc<str>,
+    pub position: Position,
     pub receivers: u32,
 }
 
+/// What is to be published, and to whom not.
 #[derive(Debug)]
+pub(crate) struct NewPublication<'a> {
+    pub name: &'a str,
+    pub message_type: MessageType,
+    /// The text of a JSON object.
+    pub payload: Arc<str>,
+    pub timestamp: f64,
+    pub exclude_session: Option<&'a str>,
+}
+
 pub(crate) struct Topics<R> {
-    topics: DashMap<TopicKey, Arc<Mutex<Topic<R>>>>,
+    pub(super) config: LiveConfig,
+    pub(super) topics: DashMap<TopicKey, Arc<Mutex<Channel<R>>>>,
     patterns: DashMap<Tenant, Patterns<R>>,
-    /// The names and patterns of each session.
-    by_session: DashMap<Arc<str>, HashSet<TopicKey>>,
-    budget: Arc<Budget>,
+    pub(super) by_session: DashMap<Arc<str>, Joined<R>>,
+    /// Topics with changes of presence that wait to be told.
+    stirred: Mutex<HashSet<TopicKey>>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) founders: Arc<Founders>,
     /// Names this run of the process.
     run: Arc<str>,
     /// Tells the lives of a topic apart that was forgotten and came back.
@@ -89,52 +92,101 @@ pub(crate) struct Topics<R> {
     subscriptions: Gauge,
 }
 
-impl<R> Topics<R> {
+impl<R: Receiver> Topics<R> {
     /// `run` names this run of the process.
-    pub fn new(run: Arc<str>, subscriptions: Gauge) -> Self {
+    pub fn new(run: Arc<str>, subscriptions: Gauge, config: LiveConfig) -> Self {
         Self {
+            config,
             topics: DashMap::new(),
             patterns: DashMap::new(),
             by_session: DashMap::new(),
+            stirred: Mutex::default(),
             budget: Arc::new(Budget::new(MAX_HISTORY_BYTES)),
+            founders: Arc::default(),
             run,
             lives: AtomicU64::new(0),
             subscriptions,
         }
     }
 
-    /// Subscribes to a topic or a pattern. Returns the topic's position; 0 for a pattern.
+    /// Subscribes a session to a topic or a pattern. A pattern has the position 0.
     pub fn subscribe(
         &self,
-        tenant: Option<&str>,
-        subscriber: Subscriber<R>,
+        session_id: &Arc<str>,
+        receiver: R,
         name: &str,
-        max_per_session: usize,
-    ) -> Result<(u64, Arc<str>), TopicFault> {
-        let pattern = if pattern::is_pattern(name) { Some(Pattern::parse(name)?) } else { None };
-        if pattern.is_none() {
-            pattern::check_name(name)?;
-        }
-        access::check(&subscriber.subject, name, Use::Read)?;
-        let key = key(tenant, name);
-        let added = self.note(&subscriber.session_id, &key, max_per_session)?;
-        let session_id = subscriber.session_id.clone();
-        let position = match pattern {
-            Some(pattern) => {
-                let mut patterns = self.patterns.entry(key.tenant.clone()).or_default();
-                let (_, members) = patterns.entry(key.name.clone()).or_insert_with(|| (pattern, HashMap::new()));
-                members.insert(session_id.clone(), Arc::new(subscriber));
-                Ok((0, self.run.clone()))
-            }
-            None => self.with_topic(&key, |topic| {
-                topic.members.insert(session_id.clone(), Arc::new(subscriber));
-                (topic.history.last_offset(), topic.epoch.clone())
-            }),
+        options: &Options,
+    ) -> Result<Subscription, TopicFault> {
+        self.join(session_id, receiver, name, options, false)
+    }
+
+    /// Puts a subscription back that a session had: nothing is replayed, and nobody is told.
+    pub fn resubscribe(
+        &self,
+        session_id: &Arc<str>,
+        receiver: R,
+        name: &str,
+        presence: bool,
+    ) -> Result<(), TopicFault> {
+        self.join(session_id, receiver, name, &Options { since: None, presence }, true).map(|_| ())
+    }
+
+    fn join(
+        &self,
+        session_id: &Arc<str>,
+        receiver: R,
+        name: &str,
+        options: &Options,
+        quietly: bool,
+    ) -> Result<Subscription, TopicFault> {
+        let pattern = check_subscription(name, options)?;
+        let (config, principal) = (self.config.load(), receiver.principal());
+        let access = Access::of(&config.topics);
+        access.check(&principal, name, Use::Read)?;
+        let key = key(principal.tenant.as_deref(), name);
+        // What a session had before a restart, it may have after it.
+        let max = if quietly { usize::MAX } else { config.limits.max_subscriptions };
+        let (subscriber, added) = self.note(session_id, receiver, &key, &access, max)?;
+        let subscription = match pattern {
+            Some(pattern) => Ok(self.join_pattern(&key, pattern, &subscriber)),
+            None => self.join_topic(&key, &subscriber, options, quietly, &config, &access),
         };
-        if position.is_err() && added {
-            self.unnote(&session_id, &key);
+        match &subscription {
+            Ok(_) if options.presence => self.note_presence(session_id, &key),
+            Err(_) if added => drop(self.unnote(session_id, &key)),
+            _ => {}
         }
-        position
+        subscription
+    }
+
+    fn join_pattern(&self, key: &TopicKey, pattern: Pattern, subscriber: &Arc<Subscriber<R>>) -> Subscription {
+        let mut patterns = self.patterns.entry(key.tenant.clone()).or_default();
+        let (_, members) = patterns.entry(key.name.clone()).or_insert_with(|| (pattern, HashMap::new()));
+        members.insert(subscriber.session_id.clone(), subscriber.clone());
+        let position = Position { offset: 0, epoch: self.run.clone() };
+        Subscription { position, recovered: false, replayed: 0 }
+    }
+
+    fn join_topic(
+        &self,
+        key: &TopicKey,
+        subscriber: &Arc<Subscriber<R>>,
+        options: &Options,
+        quietly: bool,
+        config: &Config,
+        access: &Access,
+    ) -> Result<Subscription, TopicFault> {
+        let subject = &subscriber.receiver.principal().subject;
+        let joined = self.with_topic(key, subject, config, |topic, now| {
+            topic.history.expire(now, config.topics.history_ttl);
+            topic.join(subscriber, options, quietly, access, now)
+        })?;
+        let Ok((subscription, stirred)) = joined else {
+            let problem = "as many subscribers as there can be are told of presence; subscribe without it";
+            return Err(TopicFault::LimitExceeded(problem.to_owned()));
+        };
+        self.stir(key, stirred);
+        Ok(subscription)
     }
 
     /// Says whether the session was subscribed.
@@ -149,143 +201,160 @@ impl<R> Topics<R> {
 
     /// Ends all subscriptions of a session.
     pub fn forget_session(&self, session_id: &str) {
-        let Some((_, keys)) = self.by_session.remove(session_id) else { return };
-        self.subscriptions.dec_by(i64::try_from(keys.len()).unwrap_or(i64::MAX));
-        for key in keys {
-            self.leave(session_id, &key);
+        let Some((_, joined)) = self.by_session.remove(session_id) else { return };
+        self.subscriptions.dec_by(i64::try_from(joined.topics.len()).unwrap_or(i64::MAX));
+        for key in joined.topics.keys() {
+            self.leave(session_id, key);
         }
     }
 
-    /// Publishes to a topic: `encode` makes the frame once, `deliver` hands it to each receiver and says
-    /// whether it was taken.
-    pub fn publish<F>(
-        &self,
-        tenant: Option<&str>,
-        publication: NewPublication<'_>,
-        encode: impl FnOnce(&Publication, &str) -> F,
-        mut deliver: impl FnMut(&R, &F) -> bool,
-    ) -> Result<Receipt, TopicFault> {
-        let NewPublication { name, publisher, message_type, payload, timestamp, exclude_session, history } =
-            publication;
+    /// Publishes to a topic on behalf of a user.
+    pub fn publish(&self, publisher: &Principal, publication: NewPublication<'_>) -> Result<Receipt, TopicFault> {
+        let NewPublication { name, message_type, payload, timestamp, exclude_session } = publication;
         pattern::check_name(name)?;
-        access::check(&publisher, name, Use::Publish)?;
-        let key = key(tenant, name);
-        self.with_topic(&key, |topic| {
+        let config = self.config.load();
+        let access = Access::of(&config.topics);
+        access.check(publisher, name, Use::Publish)?;
+        let key = key(publisher.tenant.as_deref(), name);
+        let view = access.view(name);
+        let publisher: Arc<str> = publisher.subject.as_str().into();
+        self.with_topic(&key, &publisher.clone(), &config, |topic, now| {
             let offset = topic.history.next_offset();
             let publication = Publication { offset, message_type, payload, publisher, timestamp };
-            let frame = encode(&publication, &topic.epoch);
-            let mut receivers = 0;
-            self.each_receiver(&key, &topic.members, |subscriber| {
-                if exclude_session != Some(&*subscriber.session_id) && deliver(&subscriber.receiver, &frame) {
-                    receivers += 1;
+            let frame = R::publication(name, &topic.epoch, &publication);
+            let mut receivers = topic.deliver(&frame, &view, &access, exclude_session);
+            self.each_by_pattern(&key, topic, &view, &access, |subscriber| {
+                if exclude_session != Some(&*subscriber.session_id) {
+                    receivers += u32::from(subscriber.receiver.push(&frame));
                 }
             });
-            topic.history.keep(publication, history);
-            Receipt { offset, epoch: topic.epoch.clone(), receivers }
+            topic.history.keep(publication, now, bounds(&config));
+            Receipt { position: Position { offset, epoch: topic.epoch.clone() }, receivers }
         })
     }
 
     /// Those who subscribed to the topic itself, at most [`MAX_MEMBERS_LISTED`].
-    pub fn members(
-        &self,
-        tenant: Option<&str>,
-        subject: &str,
-        name: &str,
-    ) -> Result<Vec<Arc<Subscriber<R>>>, TopicFault> {
-        self.existing(tenant, subject, name, |topic| {
-            let mut members: Vec<_> = topic.members.values().take(MAX_MEMBERS_LISTED).cloned().collect();
-            members.sort_by(|a, b| a.connection_id.cmp(&b.connection_id));
-            members
-        })
+    pub fn members(&self, reader: &Principal, name: &str) -> Result<Vec<Who>, TopicFault> {
+        let mut members = self.existing(reader, name, |topic, _| topic.members(MAX_MEMBERS_LISTED))?;
+        members.sort_by(|a, b| a.connection_id.cmp(&b.connection_id));
+        Ok(members)
     }
 
     /// The newest publications, oldest first.
-    pub fn history(
-        &self,
-        tenant: Option<&str>,
-        subject: &str,
-        name: &str,
-        limit: usize,
-    ) -> Result<Vec<Publication>, TopicFault> {
-        self.existing(tenant, subject, name, |topic| topic.history.newest(limit))
+    pub fn history(&self, reader: &Principal, name: &str, limit: usize) -> Result<Vec<Publication>, TopicFault> {
+        self.existing(reader, name, |topic, config| topic.newest(limit, Instant::now(), bounds(config)))
     }
 
-    /// Forgets topics that nobody listens to and that have nothing recent. To be called now and then.
-    pub fn reap(&self, now: Instant) {
-        self.topics.retain(|_, topic| {
-            let mut topic = lock(topic);
-            topic.dead = topic.members.is_empty()
-                && (topic.history.last_offset() == 0 || now.saturating_duration_since(topic.last_used) > HISTORY_AGE);
-            !topic.dead
-        });
-    }
-
-    /// Topics that exist now.
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.topics.len()
-    }
-
-    fn existing<T: Default>(
-        &self,
-        tenant: Option<&str>,
-        subject: &str,
-        name: &str,
-        read: impl FnOnce(&Topic<R>) -> T,
-    ) -> Result<T, TopicFault> {
-        pattern::check_name(name)?;
-        access::check(subject, name, Use::Read)?;
-        let topic = self.topics.get(&key(tenant, name)).map(|entry| entry.value().clone());
-        Ok(topic.map(|topic| read(&lock(&topic))).unwrap_or_default())
-    }
-
-    /// Runs `change` on a topic that is alive, and makes it first if need be.
-    fn with_topic<T>(&self, key: &TopicKey, change: impl FnOnce(&mut Topic<R>) -> T) -> Result<T, TopicFault> {
-        loop {
-            let found = self.topics.get(key).map(|entry| entry.value().clone());
-            let topic = match found {
-                Some(topic) => topic,
-                None => self.create(key)?,
-            };
-            let mut topic = lock(&topic);
-            if !topic.dead {
-                topic.last_used = Instant::now();
-                return Ok(change(&mut topic));
+    /// Tells changes of presence that have waited. To be called about every [`super::presence::WINDOW`].
+    pub fn tell_presence(&self, now: Instant) {
+        let stirred = std::mem::take(&mut *self.stirred.lock().unwrap_or_else(PoisonError::into_inner));
+        if stirred.is_empty() {
+            return;
+        }
+        let access = Access::of(&self.config.load().topics);
+        for key in stirred {
+            let topic = self.topics.get(&key).map(|entry| entry.value().clone());
+            if let Some(topic) = topic {
+                let left = lock(&topic).tell_waiting(&access, now);
+                self.stir(&key, left);
             }
         }
     }
 
-    fn create(&self, key: &TopicKey) -> Result<Arc<Mutex<Topic<R>>>, TopicFault> {
-        if self.topics.len() >= MAX_TOPICS {
-            return Err(TopicFault::LimitExceeded(format!("there are {MAX_TOPICS} topics, and no more are possible")));
-        }
-        let life = self.lives.fetch_add(1, Ordering::Relaxed);
-        let topic = match self.topics.entry(key.clone()) {
-            Entry::Occupied(entry) => entry.get().clone(),
-            Entry::Vacant(entry) => entry
-                .insert(Arc::new(Mutex::new(Topic {
-                    members: HashMap::new(),
-                    history: History::new(self.budget.clone()),
-                    epoch: format!("{}-{life:x}", self.run).into(),
-                    last_used: Instant::now(),
-                    dead: false,
-                })))
-                .clone(),
-        };
-        Ok(topic)
+    /// Forgets topics that nobody listens to and that have nothing recent. To be called now and then.
+    pub fn reap(&self, now: Instant) {
+        let ttl = self.config.load().topics.history_ttl;
+        self.topics.retain(|_, topic| {
+            let mut topic = lock(topic);
+            topic.dead = !topic.is_worth_keeping(now, ttl);
+            !topic.dead
+        });
     }
 
-    /// Visits each receiver of a topic once, whether it subscribed by name, by patterns, or both.
-    fn each_receiver(&self, key: &TopicKey, members: &Members<R>, mut visit: impl FnMut(&Subscriber<R>)) {
-        members.values().for_each(|subscriber| visit(subscriber));
+    fn existing<T: Default>(
+        &self,
+        reader: &Principal,
+        name: &str,
+        read: impl FnOnce(&mut Channel<R>, &Config) -> T,
+    ) -> Result<T, TopicFault> {
+        pattern::check_name(name)?;
+        let config = self.config.load();
+        Access::of(&config.topics).check(reader, name, Use::Read)?;
+        let topic = self.topics.get(&key(reader.tenant.as_deref(), name)).map(|entry| entry.value().clone());
+        Ok(topic.map(|topic| read(&mut lock(&topic), &config)).unwrap_or_default())
+    }
+
+    /// Runs `change` on a topic that is alive, and makes it first if need be, on behalf of a user.
+    fn with_topic<T>(
+        &self,
+        key: &TopicKey,
+        subject: &str,
+        config: &Config,
+        change: impl FnOnce(&mut Channel<R>, Instant) -> T,
+    ) -> Result<T, TopicFault> {
+        loop {
+            let found = self.topics.get(key).map(|entry| entry.value().clone());
+            let topic = match found {
+                Some(topic) => topic,
+                None => self.create(key, subject, config)?,
+            };
+            let mut topic = lock(&topic);
+            if !topic.dead {
+                let now = Instant::now();
+                topic.last_used = now;
+                return Ok(change(&mut topic, now));
+            }
+        }
+    }
+
+    fn create(&self, key: &TopicKey, subject: &str, config: &Config) -> Result<Arc<Mutex<Channel<R>>>, TopicFault> {
+        let max = config.topics.max_per_user;
+        let founder = self.founders.share((key.tenant.clone(), subject.into()), max).ok_or_else(|| {
+            TopicFault::LimitExceeded(format!("{max} topics exist because of this user, as many as there may be"))
+        })?;
+        let life = self.lives.fetch_add(1, Ordering::Relaxed);
+        let epoch = format!("{}-{life:x}", self.run).into();
+        self.insert(key, epoch, 0, Some(founder)).ok_or_else(|| {
+            TopicFault::LimitExceeded(format!("there are {MAX_TOPICS} topics, and no more are possible"))
+        })
+    }
+
+    /// The topic that is there, or else a new one; `None` if there are too many.
+    pub(super) fn insert(
+        &self,
+        key: &TopicKey,
+        epoch: Arc<str>,
+        last_offset: u64,
+        founder: Option<Share>,
+    ) -> Option<Arc<Mutex<Channel<R>>>> {
+        if self.topics.len() >= MAX_TOPICS {
+            return None;
+        }
+        let topic = match self.topics.entry(key.clone()) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                let history = History::after(last_offset, self.budget.clone());
+                let topic = Channel::new(key.name.clone(), epoch, history, founder, Instant::now());
+                entry.insert(Arc::new(Mutex::new(topic))).clone()
+            }
+        };
+        Some(topic)
+    }
+
+    /// Visits each who subscribed by patterns alone, once, and who may see the topic.
+    fn each_by_pattern(
+        &self,
+        key: &TopicKey,
+        topic: &Channel<R>,
+        view: &View<'_>,
+        access: &Access,
+        mut visit: impl FnMut(&Subscriber<R>),
+    ) {
         let Some(patterns) = self.patterns.get(&key.tenant) else { return };
         let mut seen = HashSet::new();
         for (_, subscribers) in patterns.values().filter(|(pattern, _)| pattern.matches(&key.name)) {
             for (session_id, subscriber) in subscribers {
-                if !members.contains_key(session_id)
-                    && access::may_see(&subscriber.subject, &key.name)
-                    && seen.insert(session_id.clone())
-                {
+                if !topic.has_member(session_id) && subscriber.sees(access, view) && seen.insert(session_id.clone()) {
                     visit(subscriber);
                 }
             }
@@ -293,29 +362,48 @@ impl<R> Topics<R> {
     }
 
     /// Writes a subscription down for its session, if it may have one more. Says whether it is new.
-    fn note(&self, session_id: &Arc<str>, key: &TopicKey, max: usize) -> Result<bool, TopicFault> {
-        let mut keys = self.by_session.entry(session_id.clone()).or_default();
-        if keys.contains(key) {
-            return Ok(false);
+    fn note(
+        &self,
+        session_id: &Arc<str>,
+        receiver: R,
+        key: &TopicKey,
+        access: &Access,
+        max: usize,
+    ) -> Result<(Arc<Subscriber<R>>, bool), TopicFault> {
+        let mut joined = self.by_session.entry(session_id.clone()).or_insert_with(|| {
+            let subscriber = Arc::new(Subscriber::new(session_id.clone(), receiver, access));
+            Joined { subscriber, topics: HashMap::new() }
+        });
+        let is_new = !joined.topics.contains_key(key);
+        if is_new {
+            if joined.topics.len() >= max {
+                let problem = format!("the session has {max} subscriptions, as many as it may");
+                return Err(TopicFault::LimitExceeded(problem));
+            }
+            joined.topics.insert(key.clone(), false);
+            self.subscriptions.inc();
         }
-        if keys.len() >= max {
-            return Err(TopicFault::LimitExceeded(format!("the session has {max} subscriptions, as many as it may")));
-        }
-        keys.insert(key.clone());
-        self.subscriptions.inc();
-        Ok(true)
+        Ok((joined.subscriber.clone(), is_new))
     }
 
-    fn unnote(&self, session_id: &str, key: &TopicKey) -> bool {
-        let was = self.by_session.get_mut(session_id).is_some_and(|mut keys| keys.remove(key));
+    fn note_presence(&self, session_id: &str, key: &TopicKey) {
+        if let Some(mut joined) = self.by_session.get_mut(session_id)
+            && let Some(presence) = joined.topics.get_mut(key)
+        {
+            *presence = true;
+        }
+    }
+
+    pub(super) fn unnote(&self, session_id: &str, key: &TopicKey) -> bool {
+        let was = self.by_session.get_mut(session_id).is_some_and(|mut joined| joined.topics.remove(key).is_some());
         if was {
             self.subscriptions.dec();
-            self.by_session.remove_if(session_id, |_, keys| keys.is_empty());
+            self.by_session.remove_if(session_id, |_, joined| joined.topics.is_empty());
         }
         was
     }
 
-    fn leave(&self, session_id: &str, key: &TopicKey) {
+    pub(super) fn leave(&self, session_id: &str, key: &TopicKey) {
         if pattern::is_pattern(&key.name) {
             if let Some(mut patterns) = self.patterns.get_mut(&key.tenant) {
                 if let Some((_, members)) = patterns.get_mut(&key.name) {
@@ -328,136 +416,40 @@ impl<R> Topics<R> {
         }
         let topic = self.topics.get(key).map(|entry| entry.value().clone());
         if let Some(topic) = topic {
-            lock(&topic).members.remove(session_id);
+            let access = Access::of(&self.config.load().topics);
+            let stirred = lock(&topic).leave(session_id, &access, Instant::now());
+            self.stir(key, stirred);
+        }
+    }
+
+    fn stir(&self, key: &TopicKey, stirred: Stirred) {
+        if stirred == Stirred::Yes {
+            self.stirred.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         }
     }
 }
 
-/// What is to be published, and to whom not.
-#[derive(Debug)]
-pub(crate) struct NewPublication<'a> {
-    pub name: &'a str,
-    pub publisher: Arc<str>,
-    pub message_type: MessageType,
-    pub payload: Arc<str>,
-    pub timestamp: f64,
-    pub exclude_session: Option<&'a str>,
-    /// How many publications the topic keeps.
-    pub history: usize,
+/// What a subscription names, if it is a pattern.
+fn check_subscription(name: &str, options: &Options) -> Result<Option<Pattern>, TopicFault> {
+    if !pattern::is_pattern(name) {
+        return pattern::check_name(name).map(|()| None);
+    }
+    let problem = match options {
+        Options { since: Some(_), .. } => "has no position to go on from: subscribe to each topic with its own",
+        Options { presence: true, .. } => "has no members: ask for presence with the topic itself",
+        _ => return Pattern::parse(name).map(Some),
+    };
+    Err(TopicFault::Invalid(format!("{name:?} is a pattern, which {problem}")))
 }
 
-fn key(tenant: Option<&str>, name: &str) -> TopicKey {
+pub(super) fn bounds(config: &Config) -> Bounds {
+    Bounds { max_count: config.limits.topic_history, max_age: config.topics.history_ttl }
+}
+
+pub(super) fn key(tenant: Option<&str>, name: &str) -> TopicKey {
     TopicKey { tenant: tenant.map(Into::into), name: name.into() }
 }
 
-fn lock<R>(topic: &Mutex<Topic<R>>) -> MutexGuard<'_, Topic<R>> {
+pub(super) fn lock<R>(topic: &Mutex<Channel<R>>) -> MutexGuard<'_, Channel<R>> {
     topic.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn topics() -> Topics<&'static str> {
-        Topics::new("run".into(), Gauge::default())
-    }
-
-    fn subscriber(session: &'static str, subject: &str) -> Subscriber<&'static str> {
-        Subscriber {
-            session_id: session.into(),
-            connection_id: format!("ws_{session}").into(),
-            subject: subject.into(),
-            receiver: session,
-        }
-    }
-
-    fn publish(topics: &Topics<&'static str>, tenant: Option<&str>, name: &str) -> (Receipt, Vec<&'static str>) {
-        let mut reached = Vec::new();
-        let publication = NewPublication {
-            name,
-            publisher: "alice".into(),
-            message_type: MessageType::parse("m").unwrap(),
-            payload: "{}".into(),
-            timestamp: 1.0,
-            exclude_session: Some("excluded"),
-            history: 3,
-        };
-        let receipt = topics
-            .publish(
-                tenant,
-                publication,
-                |_, _| (),
-                |receiver, ()| {
-                    reached.push(*receiver);
-                    true
-                },
-            )
-            .unwrap();
-        reached.sort_unstable();
-        (receipt, reached)
-    }
-
-    #[test]
-    fn a_publication_reaches_each_subscriber_once_and_offsets_rise() {
-        let topics = topics();
-        for (session, name) in [("a", "room.1"), ("a", "room.*"), ("a", "**"), ("b", "room.*"), ("c", "room.2")] {
-            topics.subscribe(None, subscriber(session, session), name, 10).unwrap();
-        }
-        topics.subscribe(None, subscriber("excluded", "x"), "room.1", 10).unwrap();
-        let (receipt, reached) = publish(&topics, None, "room.1");
-        assert_eq!((receipt.offset, receipt.receivers), (1, 2));
-        assert_eq!(reached, ["a", "b"]);
-        assert_eq!(publish(&topics, None, "room.1").0.offset, 2);
-        assert_eq!(topics.history(None, "a", "room.1", 10).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn tenants_and_users_do_not_see_one_another() {
-        let topics = topics();
-        topics.subscribe(Some("acme"), subscriber("a", "alice"), "room", 10).unwrap();
-        topics.subscribe(None, subscriber("b", "bob"), "**", 10).unwrap();
-        assert_eq!(publish(&topics, Some("other"), "room").1, Vec::<&str>::new());
-        assert_eq!(publish(&topics, None, "user.carol.inbox").1, Vec::<&str>::new());
-        assert_eq!(publish(&topics, None, "user.bob.inbox").1, ["b"]);
-        assert!(topics.history(None, "bob", "user.carol.inbox", 1).is_err());
-        assert!(topics.members(Some("other"), "alice", "room").unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_session_has_so_many_subscriptions_and_doing_it_again_changes_nothing() {
-        let topics = topics();
-        topics.subscribe(None, subscriber("a", "alice"), "one", 2).unwrap();
-        topics.subscribe(None, subscriber("a", "alice"), "one", 2).unwrap();
-        topics.subscribe(None, subscriber("a", "alice"), "*", 2).unwrap();
-        let refused = topics.subscribe(None, subscriber("a", "alice"), "three", 2);
-        assert!(matches!(refused, Err(TopicFault::LimitExceeded(_))));
-        assert!(topics.unsubscribe(None, "a", "one") && !topics.unsubscribe(None, "a", "one"));
-        assert!(topics.subscribe(None, subscriber("a", "alice"), "three", 2).is_ok());
-        assert_eq!(topics.subscriptions.get(), 2);
-    }
-
-    #[test]
-    fn a_session_that_ends_leaves_nothing_behind() {
-        let topics = topics();
-        topics.subscribe(None, subscriber("a", "alice"), "one", 9).unwrap();
-        topics.subscribe(None, subscriber("a", "alice"), "one.*", 9).unwrap();
-        topics.forget_session("a");
-        topics.forget_session("a");
-        topics.reap(Instant::now());
-        assert_eq!((topics.len(), topics.patterns.len(), topics.by_session.len()), (0, 0, 0));
-        assert_eq!(topics.subscriptions.get(), 0);
-    }
-
-    #[test]
-    fn a_forgotten_topic_comes_back_under_another_epoch() {
-        let topics = topics();
-        let (first, _) = publish(&topics, None, "room");
-        topics.reap(Instant::now());
-        assert_eq!(topics.len(), 1, "its history is recent");
-        topics.reap(Instant::now() + HISTORY_AGE * 2);
-        assert_eq!(topics.len(), 0);
-        let (second, _) = publish(&topics, None, "room");
-        assert_eq!((first.offset, second.offset), (1, 1));
-        assert_ne!(first.epoch, second.epoch);
-    }
 }

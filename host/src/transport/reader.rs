@@ -26,6 +26,7 @@ use super::{
     websocket::Socket,
 };
 use crate::{
+    admission::MessageRate,
     auth::expiry::{Due, Expiry},
     dispatch::{ResumeAsked, Step},
     session::{Attachment, Frame, Order, Session, state::Event},
@@ -63,6 +64,7 @@ pub(crate) struct Reader<'a> {
     /// The line's own.
     attachment: Attachment,
     codec: Codec,
+    rate: MessageRate,
     heartbeat: Heartbeat,
     expiry: Expiry,
     /// The `exp` that `expiry` follows.
@@ -87,8 +89,9 @@ impl<'a> Reader<'a> {
         Self {
             edge,
             line,
-            attachment,
             codec,
+            rate: edge.admission.message_rate(&attachment.session.principal()),
+            attachment,
             heartbeat: Heartbeat::new(now),
             expiry: Expiry::new(expires_at),
             expires_at,
@@ -189,7 +192,7 @@ impl<'a> Reader<'a> {
 
     fn take(&mut self, frame: &[u8]) {
         let step = match self.codec.inbound(frame) {
-            Inbound::Frame(envelope) => self.edge.dispatcher.handle_frame(&self.attachment, &envelope),
+            Inbound::Frame(envelope) => self.edge.dispatcher.handle_frame(&self.attachment, &mut self.rate, &envelope),
             Inbound::Fault(error) => {
                 self.edge.dispatcher.jsonrpc(self.session(), &error);
                 Step::Refused

@@ -5,9 +5,12 @@
 use super::{
     super::{
         PluginVersion,
-        bindings::topics::{Host, Member, Position, Publication, Receipt, TopicError as GuestError},
+        bindings::topics::{
+            Host, Member, Position, Publication, Receipt, SubscribeOptions as GuestOptions, Subscription,
+            TopicError as GuestError,
+        },
         call_state::CallState,
-        effects::{TopicError, TopicPosition},
+        effects::{SubscribeOptions, TopicError, TopicPosition},
         json_object,
     },
     messages::sendable_type,
@@ -16,8 +19,21 @@ use super::{
 impl Host for CallState {
     fn subscribe(&mut self, topic: String) -> Result<Position, GuestError> {
         self.granted(&topic)?;
-        let position = self.context.effects.subscribe(&self.context.caller, &topic)?;
-        Ok(position.into())
+        let options = SubscribeOptions::default();
+        let subscription = self.context.effects.subscribe(&self.context.caller, &topic, options)?;
+        Ok(subscription.position.into())
+    }
+
+    fn subscribe_with(&mut self, topic: String, options: GuestOptions) -> Result<Subscription, GuestError> {
+        self.granted(&topic)?;
+        let since = options.since.map(|position| TopicPosition { offset: position.offset, epoch: position.epoch });
+        let options = SubscribeOptions { since, presence: options.presence };
+        let subscription = self.context.effects.subscribe(&self.context.caller, &topic, options)?;
+        Ok(Subscription {
+            position: subscription.position.into(),
+            recovered: subscription.recovered,
+            replayed: subscription.replayed,
+        })
     }
 
     fn unsubscribe(&mut self, topic: String) -> Result<bool, GuestError> {

@@ -23,7 +23,7 @@ impl Effects for Recorder {
         self.events.lock().unwrap().push((emission.message_type.to_string(), payload));
         if self.unreachable { Err(Unreachable) } else { Ok(1) }
     }
-    fn subscribe(&self, _: &Caller, _: &str) -> Result<TopicPosition, TopicError> {
+    fn subscribe(&self, _: &Caller, _: &str, _: SubscribeOptions) -> Result<TopicSubscription, TopicError> {
         unreachable!()
     }
     fn unsubscribe(&self, _: &Caller, _: &str) -> Result<bool, TopicError> {
