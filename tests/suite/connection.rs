@@ -153,6 +153,51 @@ async fn while_it_drains_newcomers_are_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_drain_asks_clients_back_at_different_moments_and_finishes_what_was_begun() {
+    const CLIENTS: usize = 40;
+    const WINDOW_MS: u64 = 4_000;
+    let mut server = Server::builder()
+        .system()
+        .plugin("counter", crate::harness::guest("counter"))
+        .config("[server]\ndrain_timeout = \"20s\"\nreconnect_window = \"4s\"\n[plugins.counter.limits]\ndeadline = \"20s\"\ncpu_time = \"20s\"\nmax_concurrent_calls = 64")
+        .start()
+        .await;
+    let mut clients = Vec::new();
+    for number in 0..CLIENTS {
+        clients.push(Client::connect(&server, &format!("user-{number}")).await);
+    }
+    // Every tenth has a handler under way, which holds the drain open.
+    let mut begun = Vec::new();
+    for (number, client) in clients.iter_mut().enumerate().step_by(10) {
+        let key = format!("under-way-{number}");
+        begun.push((number, client.send("count", json!({ "key": key, "ms": 1_500, "parts": 1 })).await));
+        server.logged(&["slow count begins", &key]).await;
+    }
+    server.terminate();
+    let mut delays = std::collections::BTreeSet::new();
+    for client in &mut clients {
+        let reconnect = client.expect("reconnect").await;
+        assert!(reconnect.get("seq").is_none(), "it belongs to the connection: {reconnect}");
+        let delay = reconnect["payload"]["delay_ms"].as_u64().expect("a number");
+        assert!(delay <= WINDOW_MS, "{reconnect}");
+        delays.insert(delay);
+    }
+    assert!(delays.len() > CLIENTS / 2, "spread over the window: {delays:?}");
+    let (first, last) = (delays.first().expect("some"), delays.last().expect("some"));
+    assert!(last - first > WINDOW_MS / 3, "spread over the window: {delays:?}");
+    for (number, id) in begun {
+        let answer = clients[number].find("the end of what was begun", |frame| {
+            frame["correlation_id"] == id.as_str() && frame["type"] == "counted"
+        });
+        assert_eq!(answer.await["payload"]["count"], 1);
+    }
+    for client in &mut clients {
+        assert_eq!(client.closed().await, Some(1012));
+    }
+    assert_eq!(server.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_is_closed_and_costs_only_its_own_bound() {
     let server = Server::builder().system().config("[limits]\nmax_outbound_bytes = \"64KiB\"").start().await;
     let mut slow = Client::connect(&server, "sleeper").await;

@@ -3,17 +3,23 @@
 mod client;
 mod command;
 mod http;
+mod news;
 mod paths;
+mod proxy;
+mod resuming;
 mod server;
 mod tokens;
 pub mod transcript;
 
 use std::time::Duration;
 
-pub use client::{Client, Refusal, request};
-pub use command::{Ended, run_switchboard, run_switchboard_in};
+pub use client::{Client, Ids, Refusal, random_u64, request};
+pub use command::{Ended, raise_file_limit, run_switchboard, run_switchboard_in};
 pub use http::{Http, http_request};
+pub use news::{expect_news, expect_refusal, publish, resumed, subscribe};
 pub use paths::{authors_target, guest, repository, switchboard_binary};
+pub use proxy::{Direction, Fate, Plan, Proxy};
+pub use resuming::{Acks, Held, Options, Outcome, ResumingClient};
 pub use server::{Server, ServerBuilder};
 pub use tokens::{Claims, SECRET, token, unix_now};
 

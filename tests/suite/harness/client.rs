@@ -21,11 +21,37 @@ pub struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     /// Frames that were read while another was awaited.
     unread: VecDeque<Value>,
-    next_id: u64,
+    ids: Ids,
     /// The payload of `connection_established`.
     pub established: Value,
     /// The answer to the upgrade.
     pub response: Response,
+}
+
+/// Ids of messages. They are idempotency keys of the user, so that two clients of one user must never
+/// choose the same: what tells them apart is random.
+pub struct Ids {
+    prefix: String,
+    count: u64,
+}
+
+impl Default for Ids {
+    fn default() -> Self {
+        Self { prefix: format!("{:08x}", random_u64() >> 32), count: 0 }
+    }
+}
+
+impl Ids {
+    pub fn next(&mut self) -> String {
+        self.count += 1;
+        format!("{}-{}", self.prefix, self.count)
+    }
+}
+
+/// A random number: the standard library seeds its hashers with one.
+pub fn random_u64() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
 /// An upgrade that was answered with something other than 101.
@@ -84,7 +110,7 @@ impl Client {
             Err(tungstenite::Error::Http(response)) => return Err(refusal(&response)),
             Err(other) => panic!("the upgrade failed: {other}"),
         };
-        Ok(Self { socket, unread: VecDeque::new(), next_id: 0, established: Value::Null, response })
+        Ok(Self { socket, unread: VecDeque::new(), ids: Ids::default(), established: Value::Null, response })
     }
 
     pub fn connection_id(&self) -> &str {
@@ -93,8 +119,7 @@ impl Client {
 
     /// Sends a message and returns its id.
     pub async fn send(&mut self, message_type: &str, payload: Value) -> String {
-        self.next_id += 1;
-        let id = format!("m{}", self.next_id);
+        let id = self.ids.next();
         self.send_text(&json!({ "type": message_type, "payload": payload, "id": id }).to_string()).await;
         id
     }

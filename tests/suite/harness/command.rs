@@ -43,3 +43,19 @@ pub fn run_switchboard_in(folder: &Path, arguments: &[&str], input: &str) -> End
         stderr: String::from_utf8(output.stderr).expect("UTF-8"),
     }
 }
+
+/// Allows this process, and servers that it starts from here on, so many open files, as far as the
+/// machine lets it.
+pub fn raise_file_limit(wanted: u64) {
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("the limits of this process");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("the limit of open files");
+    let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [soft, hard] = numbers[..] else { return };
+    if soft >= wanted {
+        return;
+    }
+    assert!(hard >= wanted, "this test needs {wanted} open files, and this machine allows {hard}");
+    let arguments = [format!("--pid={}", std::process::id()), format!("--nofile={hard}:{hard}")];
+    let status = Command::new("prlimit").args(arguments).status().expect("prlimit (util-linux) runs");
+    assert!(status.success(), "prlimit: {status}");
+}

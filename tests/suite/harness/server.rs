@@ -1,4 +1,7 @@
 //! A server of the test's own: the real binary on free ports, with folders that vanish with it.
+//!
+//! It can be stopped or killed and started again on the same folder and the same port for clients, so
+//! that they find their way back as they would in production.
 
 use std::{
     collections::HashMap,
@@ -6,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -13,11 +17,15 @@ use tempfile::TempDir;
 
 use super::{Http, SECRET, eventually, paths};
 
+/// How long another program may hold the port that a server has to come back to.
+const PORT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a server is started with.
 #[derive(Default)]
 pub struct ServerBuilder {
     config: String,
     auth: Option<String>,
+    quiet: bool,
     plugins: Vec<(String, PathBuf)>,
     environment: HashMap<String, String>,
 }
@@ -45,6 +53,27 @@ impl ServerBuilder {
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// Gives one setting a value by its path, whatever sections [`ServerBuilder::config`] has.
+    pub fn setting(self, path: &str, value: &str) -> Self {
+        let variable = format!("SWITCHBOARD_{}", path.replace(['.', '-'], "_").to_ascii_uppercase());
+        self.environment(&variable, value)
+    }
+
+    /// Room for thousands of clients that come from one address, and no log line for each of their frames.
+    pub fn crowd(mut self) -> Self {
+        self.quiet = true;
+        self.setting("limits.max_connections", "50000")
+            .setting("limits.max_connections_per_user", "1000")
+            .setting("limits.handshakes_per_second", "100000")
+            .setting("limits.handshake_burst", "100000")
+            .setting("limits.connection_messages_per_second", "1000000")
+            .setting("limits.connection_message_burst", "1000000")
+            .setting("limits.user_messages_per_second", "1000000")
+            .setting("limits.user_message_burst", "1000000")
+            // Those who were first wait for the last, and answer no pings meanwhile.
+            .setting("heartbeat.grace", "10m")
     }
 
     /// The `system` plugin.
@@ -79,12 +108,15 @@ impl ServerBuilder {
         }
         let secret = folder.path().join("secret");
         std::fs::write(&secret, SECRET).expect("the secret is written");
-        Server::spawn(folder, &self.environment, &self.full_config(&secret))
+        std::fs::write(folder.path().join("switchboard.toml"), self.full_config(&secret))
+            .expect("the config is written");
+        Server::spawn(folder, self.environment)
     }
 
     fn full_config(&self, secret: &Path) -> String {
         let auth = self.auth.clone().unwrap_or_else(|| format!("keys = [\"file:{}\"]", secret.display()));
-        format!("[auth]\n{auth}\n[logging]\nformat = \"json\"\nfilter = \"switchboard=debug\"\n{}", self.config)
+        let level = if self.quiet { "info" } else { "debug" };
+        format!("[auth]\n{auth}\n[logging]\nformat = \"json\"\nfilter = \"switchboard={level}\"\n{}", self.config)
     }
 }
 
@@ -96,6 +128,13 @@ pub struct Server {
     url: String,
     admin_url: String,
     log: Arc<Mutex<Vec<String>>>,
+}
+
+/// A process that listens.
+struct Process {
+    child: Child,
+    url: String,
+    admin_url: String,
 }
 
 impl Server {
@@ -113,42 +152,67 @@ impl Server {
         ServerBuilder::default()
     }
 
-    fn spawn(folder: TempDir, environment: &HashMap<String, String>, config: &str) -> Self {
-        let config_file = folder.path().join("switchboard.toml");
-        std::fs::write(&config_file, config).expect("the config is written");
-        let mut process = Command::new(paths::switchboard_binary())
-            .arg("serve")
-            .arg("--json")
-            .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .arg("--config")
-            .arg(&config_file)
-            .arg("--data-dir")
-            .arg(folder.path().join("data"))
-            .arg("--plugin-dir")
-            .arg(folder.path().join("plugins"))
-            .env("SWITCHBOARD_CACHE_DIR", paths::compile_cache())
-            .envs(environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let log = collect_lines(process.stderr.take().expect("standard error is piped"));
-        let mut line = String::new();
-        let mut stdout = BufReader::new(process.stdout.take().expect("standard output is piped"));
-        stdout.read_line(&mut line).expect("standard output is UTF-8");
-        let listening: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
-            let log = log.lock().expect("no test panicked here").join("\n");
-            panic!("the server did not say that it listens, but {line:?}; its log:\n{log}\nits config:\n{config}")
+    fn spawn(folder: TempDir, environment: HashMap<String, String>) -> Self {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        match Process::start(folder.path(), &environment, "127.0.0.1:0", &log) {
+            Ok(Process { child, url, admin_url }) => Self { process: child, folder, environment, url, admin_url, log },
+            Err(said) => panic!("{}", why_it_did_not_start(&said, &log, folder.path())),
+        }
+    }
+
+    /// SIGTERM, the orderly end, and a new process on the same folder and port, which is ready.
+    pub async fn restart(mut self) -> Self {
+        self.terminate();
+        let status = self.ended().await;
+        assert!(status.success(), "the server ended with {status}");
+        self.start_again().await
+    }
+
+    /// SIGKILL: the process has no moment left to save anything.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("the process is ours");
+        self.process.wait().expect("the process is ours");
+    }
+
+    /// A new process on the folder and port of one that has ended, which is ready when this returns.
+    pub async fn start_again(mut self) -> Self {
+        assert!(self.process.try_wait().expect("the process is ours").is_some(), "the server is still running");
+        let address = self.address().to_owned();
+        let (folder, environment) = (self.folder.path().to_owned(), self.environment.clone());
+        self.log.lock().expect("no test panicked here").push("--- started again ---".to_owned());
+        let log = Arc::clone(&self.log);
+        let started = tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
+            loop {
+                match Process::start(&folder, &environment, &address, &log) {
+                    Ok(process) => return Ok(process),
+                    // While nobody listened there, another program may have been given the port.
+                    Err(_) if port_is_taken(&address) && begun.elapsed() < PORT_PATIENCE => {
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
+                    Err(said) => return Err(why_it_did_not_start(&said, &log, &folder)),
+                }
+            }
         });
-        assert_eq!(listening["event"], "listening");
-        let text = |name: &str| listening[name].as_str().expect("an address").to_owned();
-        Self { process, folder, environment: environment.clone(), url: text("url"), admin_url: text("admin_url"), log }
+        match started.await.expect("starting does not panic") {
+            Ok(Process { child, url, admin_url }) => {
+                assert_eq!(url, self.url, "the server came back elsewhere");
+                (self.process, self.admin_url) = (child, admin_url);
+            }
+            Err(why) => panic!("{why}"),
+        }
+        self.ready().await;
+        self
     }
 
     /// `ws://127.0.0.1:PORT/ws`
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// `127.0.0.1:PORT`, where clients connect.
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("ws://").trim_end_matches("/ws")
     }
 
     /// A URL on the listener for clients.
@@ -230,17 +294,6 @@ impl Server {
         values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// Ends the server as an operator does, and starts it again on the same folders. Its ports change.
-    pub async fn restart(mut self) -> Self {
-        self.terminate();
-        assert!(self.ended().await.success(), "the server leaves in good order");
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
-        let config = std::fs::read_to_string(folder.path().join("switchboard.toml")).expect("the config is read");
-        let server = Self::spawn(folder, &self.environment, &config);
-        server.ready().await;
-        server
-    }
-
     async fn ready(&self) {
         eventually("the server to be ready", async || {
             Http::get(&self.admin("/readyz")).await.status.is_success().then_some(())
@@ -272,13 +325,60 @@ impl Drop for Server {
     }
 }
 
-fn collect_lines(stream: impl Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let collected = Arc::clone(&lines);
+impl Process {
+    /// Starts the binary and waits until it listens, or returns what it said instead.
+    fn start(
+        folder: &Path,
+        environment: &HashMap<String, String>,
+        listen: &str,
+        log: &Arc<Mutex<Vec<String>>>,
+    ) -> Result<Self, String> {
+        let mut child = Command::new(paths::switchboard_binary())
+            .arg("serve")
+            .arg("--json")
+            .args(["--listen", listen, "--admin-listen", "127.0.0.1:0"])
+            .arg("--config")
+            .arg(folder.join("switchboard.toml"))
+            .arg("--data-dir")
+            .arg(folder.join("data"))
+            .arg("--plugin-dir")
+            .arg(folder.join("plugins"))
+            .env("SWITCHBOARD_CACHE_DIR", paths::compile_cache())
+            .envs(environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        collect_lines(child.stderr.take().expect("standard error is piped"), Arc::clone(log));
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().expect("standard output is piped"));
+        stdout.read_line(&mut line).expect("standard output is UTF-8");
+        let Ok(listening) = serde_json::from_str::<Value>(&line) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(line);
+        };
+        assert_eq!(listening["event"], "listening");
+        let text = |name: &str| listening[name].as_str().expect("an address").to_owned();
+        Ok(Self { child, url: text("url"), admin_url: text("admin_url") })
+    }
+}
+
+fn port_is_taken(address: &str) -> bool {
+    std::net::TcpListener::bind(address).is_err()
+}
+
+fn why_it_did_not_start(said: &str, log: &Mutex<Vec<String>>, folder: &Path) -> String {
+    let log = log.lock().expect("no test panicked here").join("\n");
+    let config = std::fs::read_to_string(folder.join("switchboard.toml")).unwrap_or_default();
+    format!("the server did not say that it listens, but {said:?}; its log:\n{log}\nits config:\n{config}")
+}
+
+fn collect_lines(stream: impl Read + Send + 'static, lines: Arc<Mutex<Vec<String>>>) {
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            collected.lock().expect("no test panicked here").push(line);
+            lines.lock().expect("no test panicked here").push(line);
         }
     });
-    lines
 }
