@@ -127,7 +127,7 @@ mod tests {
             ("", "EOF"),
             ("[]", "no version"),
             (r#"{"version":2,"revocations":"of another form"}"#, "version 2"),
-            (r#"{"version":1,"revocations":[{"id":"rv_1"}]}"#, "kind"),
+            (r#"{"version":1,"revocations":[{"id":"rv_1","revoked_at":5}]}"#, "kind"),
             (r#"{"version":1,"revocations":[{"id":"rv_1","kind":"all","revoked_at":5}]}"#, "issued_before"),
             (&format!(r#"{{"version":1,"revocations":[{row},{row}]}}"#), "twice"),
             (r#"{"version":1,"revocations":["#, "EOF"),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_written_leaves_the_old_list() {
+    fn a_folder_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         assert!(save(&path_in(&folder.path().join("missing")), &all_kinds()).is_err());
     }
