@@ -31,7 +31,6 @@ pub(crate) struct RevocationFileError {
 }
 
 #[derive(Deserialize)]
-#[serde(expecting = "an object with a version")]
 struct AnyVersion {
     version: u32,
 }
@@ -58,7 +57,8 @@ pub(super) fn load(path: &Path) -> Result<Book, RevocationFileError> {
 }
 
 fn decoded(bytes: &[u8]) -> Result<Book, String> {
-    let AnyVersion { version } = serde_json::from_slice(bytes).map_err(|fault| fault.to_string())?;
+    let AnyVersion { version } =
+        serde_json::from_slice(bytes).map_err(|fault| format!("it has no version that can be read: {fault}"))?;
     if version != VERSION {
         return Err(format!("it has version {version}, and this Switchboard knows version {VERSION}"));
     }
@@ -125,9 +125,9 @@ mod tests {
         let row = r#"{"id":"rv_1","kind":"all","revoked_at":5,"issued_before":5}"#;
         for (text, problem) in [
             ("", "EOF"),
-            ("[]", "an object with a version"),
+            ("[]", "no version"),
             (r#"{"version":2,"revocations":"of another form"}"#, "version 2"),
-            (r#"{"version":1,"revocations":[{"id":"rv_1"}]}"#, "kind"),
+            (r#"{"version":1,"revocations":[{"id":"rv_1","revoked_at":5}]}"#, "kind"),
             (r#"{"version":1,"revocations":[{"id":"rv_1","kind":"all","revoked_at":5}]}"#, "issued_before"),
             (&format!(r#"{{"version":1,"revocations":[{row},{row}]}}"#), "twice"),
             (r#"{"version":1,"revocations":["#, "EOF"),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_written_leaves_the_old_list() {
+    fn a_folder_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         assert!(save(&path_in(&folder.path().join("missing")), &all_kinds()).is_err());
     }
