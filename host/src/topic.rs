@@ -6,7 +6,8 @@
 //!
 //! Reading order: `pattern` (names), `access` and `bearing` (who may), `history` (what was), `channel` (one
 //! topic, under its lock), `presence` (who came and went), `subscriptions` (all of it together), then
-//! `enforcement` (what is no longer allowed), `founders` (how many topics a user has), `saved` (restarts).
+//! `lives` (how topics begin and end), `enforcement` (what is no longer allowed), `founders` (how many topics
+//! a user has), `saved` (restarts).
 
 mod access;
 mod bearing;
@@ -14,6 +15,7 @@ mod channel;
 mod enforcement;
 mod founders;
 mod history;
+mod lives;
 mod pattern;
 pub(crate) mod presence;
 mod receiver;

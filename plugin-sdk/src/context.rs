@@ -20,7 +20,9 @@ pub use messages::{Delivery, Messages, SendError, Target};
 pub use runs::{Run, RunError, Runs, Status};
 pub use state::{Scope, State, StateError};
 pub use toolbox::{HeardTool, ToolError, Toolbox};
-pub use topics::{Member, Position, Publication, Receipt, TopicError, Topics};
+pub use topics::{
+    Member, Position, Publication, Receipt, SubscribeOptions, Subscribing, Subscription, TopicError, Topics,
+};
 
 pub use crate::bindings::switchboard::plugin::{logging::Level, types::Transport};
 

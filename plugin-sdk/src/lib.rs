@@ -67,8 +67,8 @@ pub use wit_bindgen;
 
 pub use context::{
     Clock, Context, Delivery, HeardTool, Level, Member, Messages, Position, Principal, Publication, Random, Receipt,
-    Run, RunError, Runs, Scope, SendError, State, StateError, Status, Target, ToolError, Toolbox, TopicError, Topics,
-    Transport,
+    Run, RunError, Runs, Scope, SendError, State, StateError, Status, SubscribeOptions, Subscribing, Subscription,
+    Target, ToolError, Toolbox, TopicError, Topics, Transport,
 };
 pub use error::Error;
 pub use manifest::{Handles, Isolation, Manifest};

@@ -34,7 +34,12 @@ mod outcome;
 mod rules;
 mod world;
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -252,11 +257,17 @@ impl TestHost {
     /// Who is subscribed to what: topics or patterns by session.
     #[must_use]
     pub fn subscriptions(&self) -> BTreeMap<String, Vec<String>> {
-        let world = self.world.borrow();
-        world
-            .subscriptions
-            .iter()
-            .map(|(session, topics)| (session.clone(), topics.iter().cloned().collect()))
-            .collect()
+        lists(&self.world.borrow().subscriptions)
     }
+
+    /// Who is told who comes and goes: topics by session.
+    #[must_use]
+    pub fn presence_subscriptions(&self) -> BTreeMap<String, Vec<String>> {
+        lists(&self.world.borrow().watched)
+    }
+}
+
+fn lists(sets: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, Vec<String>> {
+    let filled = sets.iter().filter(|(_, topics)| !topics.is_empty());
+    filled.map(|(session, topics)| (session.clone(), topics.iter().cloned().collect())).collect()
 }

@@ -43,6 +43,7 @@ impl Founders {
 }
 
 impl Share {
+    #[allow(dead_code, reason = "it is saved across a restart")]
     pub fn subject(&self) -> &Arc<str> {
         &self.of.1
     }

@@ -92,6 +92,7 @@ impl Presence {
                 None => groups.push(Group::of_one(session, joined, who)),
             }
         }
+        groups.sort_by_key(|group| !group.joined);
         if !groups.is_empty() {
             self.told = Some(now);
         }

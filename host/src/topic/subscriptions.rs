@@ -6,14 +6,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Instant,
 };
 
-use dashmap::{DashMap, Entry};
+use dashmap::DashMap;
 use prometheus_client::metrics::gauge::Gauge;
 use switchboard_protocol::MessageType;
 
@@ -21,8 +18,8 @@ use super::{
     Publication, TopicFault,
     access::{Access, Use, View},
     channel::{Channel, Options, Position, Stirred, Subscription},
-    founders::{Founders, Share},
-    history::{Bounds, Budget, History},
+    founders::Founders,
+    history::{Bounds, Budget},
     pattern::{self, Pattern},
     presence::Who,
     receiver::{Receiver, Subscriber},
@@ -31,9 +28,6 @@ use crate::{
     auth::Principal,
     config::{Config, LiveConfig},
 };
-
-/// Topics of all tenants. Each costs about a kilobyte beside its history.
-const MAX_TOPICS: usize = 100_000;
 
 /// Payload bytes in the histories of all topics.
 const MAX_HISTORY_BYTES: usize = 64 * 1024 * 1024;
@@ -86,9 +80,9 @@ pub(crate) struct Topics<R> {
     pub(super) budget: Arc<Budget>,
     pub(super) founders: Arc<Founders>,
     /// Names this run of the process.
-    run: Arc<str>,
+    pub(super) run: Arc<str>,
     /// Tells the lives of a topic apart that was forgotten and came back.
-    lives: AtomicU64,
+    pub(super) lives: AtomicU64,
     subscriptions: Gauge,
 }
 
@@ -121,6 +115,7 @@ impl<R: Receiver> Topics<R> {
     }
 
     /// Puts a subscription back that a session had: nothing is replayed, and nobody is told.
+    #[allow(dead_code, reason = "whoever restores sessions after a restart calls it")]
     pub fn resubscribe(
         &self,
         session_id: &Arc<str>,
@@ -261,84 +256,20 @@ impl<R: Receiver> Topics<R> {
         }
     }
 
-    /// Forgets topics that nobody listens to and that have nothing recent. To be called now and then.
-    pub fn reap(&self, now: Instant) {
-        let ttl = self.config.load().topics.history_ttl;
-        self.topics.retain(|_, topic| {
-            let mut topic = lock(topic);
-            topic.dead = !topic.is_worth_keeping(now, ttl);
-            !topic.dead
-        });
+    /// Topics, tenants with patterns, sessions, and users for whom topics are counted.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [usize; 4] {
+        [self.topics.len(), self.patterns.len(), self.by_session.len(), self.founders.len()]
     }
 
-    fn existing<T: Default>(
-        &self,
-        reader: &Principal,
-        name: &str,
-        read: impl FnOnce(&mut Channel<R>, &Config) -> T,
-    ) -> Result<T, TopicFault> {
-        pattern::check_name(name)?;
-        let config = self.config.load();
-        Access::of(&config.topics).check(reader, name, Use::Read)?;
-        let topic = self.topics.get(&key(reader.tenant.as_deref(), name)).map(|entry| entry.value().clone());
-        Ok(topic.map(|topic| read(&mut lock(&topic), &config)).unwrap_or_default())
+    #[cfg(test)]
+    pub(super) fn subscription_count(&self) -> i64 {
+        self.subscriptions.get()
     }
 
-    /// Runs `change` on a topic that is alive, and makes it first if need be, on behalf of a user.
-    fn with_topic<T>(
-        &self,
-        key: &TopicKey,
-        subject: &str,
-        config: &Config,
-        change: impl FnOnce(&mut Channel<R>, Instant) -> T,
-    ) -> Result<T, TopicFault> {
-        loop {
-            let found = self.topics.get(key).map(|entry| entry.value().clone());
-            let topic = match found {
-                Some(topic) => topic,
-                None => self.create(key, subject, config)?,
-            };
-            let mut topic = lock(&topic);
-            if !topic.dead {
-                let now = Instant::now();
-                topic.last_used = now;
-                return Ok(change(&mut topic, now));
-            }
-        }
-    }
-
-    fn create(&self, key: &TopicKey, subject: &str, config: &Config) -> Result<Arc<Mutex<Channel<R>>>, TopicFault> {
-        let max = config.topics.max_per_user;
-        let founder = self.founders.share((key.tenant.clone(), subject.into()), max).ok_or_else(|| {
-            TopicFault::LimitExceeded(format!("{max} topics exist because of this user, as many as there may be"))
-        })?;
-        let life = self.lives.fetch_add(1, Ordering::Relaxed);
-        let epoch = format!("{}-{life:x}", self.run).into();
-        self.insert(key, epoch, 0, Some(founder)).ok_or_else(|| {
-            TopicFault::LimitExceeded(format!("there are {MAX_TOPICS} topics, and no more are possible"))
-        })
-    }
-
-    /// The topic that is there, or else a new one; `None` if there are too many.
-    pub(super) fn insert(
-        &self,
-        key: &TopicKey,
-        epoch: Arc<str>,
-        last_offset: u64,
-        founder: Option<Share>,
-    ) -> Option<Arc<Mutex<Channel<R>>>> {
-        if self.topics.len() >= MAX_TOPICS {
-            return None;
-        }
-        let topic = match self.topics.entry(key.clone()) {
-            Entry::Occupied(entry) => entry.get().clone(),
-            Entry::Vacant(entry) => {
-                let history = History::after(last_offset, self.budget.clone());
-                let topic = Channel::new(key.name.clone(), epoch, history, founder, Instant::now());
-                entry.insert(Arc::new(Mutex::new(topic))).clone()
-            }
-        };
-        Some(topic)
+    #[cfg(test)]
+    pub(super) fn history_bytes(&self) -> usize {
+        self.budget.used()
     }
 
     /// Visits each who subscribed by patterns alone, once, and who may see the topic.

@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use crate::{Context, Error, host, message::object_text};
 
-pub use crate::bindings::switchboard::plugin::topics::{Member, Position, Publication, Receipt, TopicError};
+pub use crate::bindings::switchboard::plugin::topics::{
+    Member, Position, Publication, Receipt, SubscribeOptions, Subscription, TopicError,
+};
 
 /// Publish and subscribe; see [`Context::topics`].
 ///
@@ -26,6 +28,19 @@ impl<'a> Topics<'a> {
     /// See [`Topics`].
     pub fn subscribe(self, topic: &str) -> Result<Position, Error> {
         Ok(host::topics::subscribe(topic)?)
+    }
+
+    /// Subscribes from a position on, or with presence:
+    ///
+    /// ```
+    /// # use switchboard_sdk::{Context, Error, Position};
+    /// # fn rejoin(ctx: &Context, since: Position) -> Result<bool, Error> {
+    /// let subscription = ctx.topics().subscription("room.42").since(since).presence().begin()?;
+    /// # Ok(subscription.recovered) }
+    /// ```
+    #[must_use]
+    pub fn subscription(self, topic: &'a str) -> Subscribing<'a> {
+        Subscribing { topic, options: SubscribeOptions { since: None, presence: false } }
     }
 
     /// Returns whether the session was subscribed.
@@ -76,6 +91,39 @@ impl<'a> Topics<'a> {
     /// See [`Topics`].
     pub fn history(self, topic: &str, limit: u32) -> Result<Vec<Publication>, Error> {
         Ok(host::topics::history(topic, limit)?)
+    }
+}
+
+/// A subscription that is to begin; see [`Topics::subscription`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing happens before `begin`"]
+pub struct Subscribing<'a> {
+    topic: &'a str,
+    options: SubscribeOptions,
+}
+
+impl Subscribing<'_> {
+    /// What the caller has: what was published since is sent to it, before anything new. If that is no longer
+    /// possible, nothing is, and the answer says so. A pattern has no position.
+    pub fn since(mut self, position: Position) -> Self {
+        self.options.since = Some(position);
+        self
+    }
+
+    /// The caller is sent `presence_joined` and `presence_left` when others come and go, until it
+    /// unsubscribes. A pattern has no presence.
+    pub fn presence(mut self) -> Self {
+        self.options.presence = true;
+        self
+    }
+
+    /// Subscribes the caller's session.
+    ///
+    /// # Errors
+    ///
+    /// See [`Topics`].
+    pub fn begin(self) -> Result<Subscription, Error> {
+        Ok(host::topics::subscribe_with(self.topic, &self.options)?)
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) mod messages {
 
 pub(crate) mod topics {
     use crate::{
-        Member, Position, Publication, Receipt, TopicError,
+        Member, Position, Publication, Receipt, SubscribeOptions, Subscription, TopicError,
         testing::{outcome::Published, rules, world::World},
     };
 
@@ -92,10 +92,37 @@ pub(crate) mod topics {
         })
     }
 
+    /// The test host keeps everything, so what was missed since any position of its own is told.
+    pub(crate) fn subscribe_with(topic: &str, options: &SubscribeOptions) -> Result<Subscription, TopicError> {
+        if topic.contains('*') && (options.since.is_some() || options.presence) {
+            return Err(TopicError::Invalid(format!(
+                "{topic:?} is a pattern, which has neither position nor presence"
+            )));
+        }
+        let already = super::with(|world| {
+            let session = world.call().context.session_id.clone();
+            world.subscriptions.get(&session).is_some_and(|topics| topics.contains(topic))
+        });
+        let position = subscribe(topic)?;
+        let since = options.since.as_ref().filter(|since| since.epoch == EPOCH && since.offset <= position.offset);
+        let missed = since.filter(|_| !already).map_or(0, |since| position.offset - since.offset);
+        let replayed = u32::try_from(missed).unwrap_or(u32::MAX);
+        if options.presence {
+            super::with(|world| {
+                let session = world.call().context.session_id.clone();
+                world.watched.entry(session).or_default().insert(topic.to_owned());
+            });
+        }
+        Ok(Subscription { position, recovered: since.is_some(), replayed })
+    }
+
     pub(crate) fn unsubscribe(topic: &str) -> Result<bool, TopicError> {
         super::with(|world| {
             check(world, topic, true)?;
             let session = world.call().context.session_id.clone();
+            if let Some(watched) = world.watched.get_mut(&session) {
+                watched.remove(topic);
+            }
             Ok(world.subscriptions.get_mut(&session).is_some_and(|topics| topics.remove(topic)))
         })
     }

@@ -10,6 +10,8 @@ const RESERVED: &[&str] = &[
     "connection_established",
     "error",
     "heartbeat",
+    "presence_joined",
+    "presence_left",
     "reconnect",
     "refresh_token",
     "replay_complete",

@@ -38,6 +38,8 @@ pub(super) struct World {
     pub tools: Vec<OfferedTool>,
     /// Topics and patterns by session.
     pub subscriptions: BTreeMap<String, BTreeSet<String>>,
+    /// Topics with presence by session.
+    pub watched: BTreeMap<String, BTreeSet<String>>,
     pub history: BTreeMap<String, Vec<Published>>,
     pub entries: BTreeMap<(String, String), Entry>,
     pub now: Duration,
@@ -80,6 +82,7 @@ impl Default for World {
             other_runs: BTreeSet::new(),
             tools: Vec::new(),
             subscriptions: BTreeMap::new(),
+            watched: BTreeMap::new(),
             history: BTreeMap::new(),
             entries: BTreeMap::new(),
             now: Duration::from_millis(START_OF_TIME_MS),

@@ -18,7 +18,8 @@ fn a_subscriber_is_present_until_it_unsubscribes() {
     let mut host = TestHost::new().user("alice");
     let subscribed = host.handle::<System>("subscribe", json!({ "topic": "room.1" }));
     assert_eq!(subscribed.answer_type(), "subscribed");
-    assert_eq!(subscribed.answer(), json!({ "topic": "room.1", "offset": 0, "epoch": "test" }));
+    let expected = json!({ "topic": "room.1", "offset": 0, "epoch": "test", "recovered": false, "replayed": 0 });
+    assert_eq!(subscribed.answer(), expected);
 
     let mut host = host.user("bob");
     let present = host.handle::<System>("presence", json!({ "topic": "room.1" })).answer();
@@ -44,6 +45,42 @@ fn a_publication_has_a_type_and_a_payload_even_if_none_is_given() {
     let outcome = host.handle::<System>("publish", publish);
     assert_eq!(outcome.answer()["receivers"], 0);
     assert_eq!((outcome.published[0].kind.as_str(), &outcome.published[0].payload["text"]), ("headline", &json!("hi")));
+}
+
+#[test]
+fn a_position_is_offset_and_epoch_together_and_says_what_was_missed() {
+    let mut host = TestHost::new();
+    for _ in 0..3 {
+        host.handle::<System>("publish", json!({ "topic": "news" }));
+    }
+    for (since, recovered, replayed) in [
+        (json!({ "offset": 1, "epoch": "test" }), true, 2),
+        (json!({ "offset": 1, "epoch": "another" }), false, 0),
+        (json!({ "offset": 4, "epoch": "test" }), false, 0),
+    ] {
+        host.handle::<System>("unsubscribe", json!({ "topic": "news" }));
+        let mut payload = since.clone();
+        payload["topic"] = "news".into();
+        let answer = host.handle::<System>("subscribe", payload).answer();
+        assert_eq!((&answer["recovered"], &answer["replayed"]), (&json!(recovered), &json!(replayed)), "{since}");
+        assert_eq!(answer["offset"], 3);
+    }
+    for half in [json!({ "topic": "news", "offset": 1 }), json!({ "topic": "news", "epoch": "test" })] {
+        assert_eq!(host.handle::<System>("subscribe", half).refusal().code, "PAYLOAD_INVALID");
+    }
+    let pattern = json!({ "topic": "news.*", "offset": 1, "epoch": "test" });
+    assert_eq!(host.handle::<System>("subscribe", pattern).refusal().code, "TOPIC_INVALID");
+}
+
+#[test]
+fn presence_is_told_to_who_asks_for_it_until_it_unsubscribes() {
+    let mut host = TestHost::new().user("alice");
+    host.handle::<System>("subscribe", json!({ "topic": "room" }));
+    assert!(host.presence_subscriptions().is_empty());
+    host.handle::<System>("subscribe", json!({ "topic": "room", "presence": true }));
+    assert_eq!(host.presence_subscriptions()["session_alice"], ["room"]);
+    host.handle::<System>("unsubscribe", json!({ "topic": "room" }));
+    assert!(host.presence_subscriptions().is_empty());
 }
 
 #[test]

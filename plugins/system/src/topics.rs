@@ -3,16 +3,25 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use switchboard_sdk::{Context, Error, Message};
+use switchboard_sdk::{Context, Error, Message, Position, Subscription};
 
 /// What a publication is called whose sender gave it no type.
 const DEFAULT_TYPE: &str = "topic_message";
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(extend("dependentRequired" = { "offset": ["epoch"], "epoch": ["offset"] }))]
 pub(crate) struct Subscribe {
     /// A topic such as `room.42`, or a pattern: `*` is one level, `**` the rest.
     #[schemars(length(min = 1, max = 256))]
     topic: String,
+    /// With `epoch`: the last publication that you have. What you missed is sent before anything new.
+    offset: Option<u64>,
+    /// The one that came with `offset`.
+    #[schemars(length(max = 256))]
+    epoch: Option<String>,
+    /// Whether to be told who else comes and goes (`presence_joined`, `presence_left`).
+    #[serde(default)]
+    presence: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -51,9 +60,30 @@ fn default_type() -> String {
 }
 
 pub(crate) fn subscribe(ctx: &Context, message: &Message) -> Result<Option<Message>, Error> {
-    let Subscribe { topic } = message.payload()?;
-    let position = ctx.topics().subscribe(&topic)?;
-    Message::answer("subscribed", &json!({ "topic": topic, "offset": position.offset, "epoch": position.epoch }))
+    let Subscribe { topic, offset, epoch, presence } = message.payload()?;
+    let mut subscribing = ctx.topics().subscription(&topic);
+    match (offset, epoch) {
+        (Some(offset), Some(epoch)) => subscribing = subscribing.since(Position { offset, epoch }),
+        (None, None) => {}
+        _ => {
+            return Err(Error::new("PAYLOAD_INVALID", "`offset` and `epoch` name a position together")
+                .help("give both, as the last publication or `subscribed` had them, or neither"));
+        }
+    }
+    if presence {
+        subscribing = subscribing.presence();
+    }
+    let Subscription { position, recovered, replayed } = subscribing.begin()?;
+    Message::answer(
+        "subscribed",
+        &json!({
+            "topic": topic,
+            "offset": position.offset,
+            "epoch": position.epoch,
+            "recovered": recovered,
+            "replayed": replayed,
+        }),
+    )
 }
 
 pub(crate) fn unsubscribe(ctx: &Context, message: &Message) -> Result<Option<Message>, Error> {
