@@ -33,3 +33,4 @@ mod system_plugin;
 mod telemetry;
 mod token_carriers;
 mod token_checks;
+mod topics;

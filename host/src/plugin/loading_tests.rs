@@ -146,6 +146,20 @@ async fn every_file_that_is_there_serves_when_the_start_returns() {
     host.stop().await;
 }
 
+/// An interface can get functions without a new version: see ADR 12.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_was_built_before_an_interface_grew_loads() {
+    let before = |wit: String| {
+        let smaller = wit.replace("monotonic-ns: func() -> u64;", "");
+        assert_ne!(smaller, wit);
+        smaller
+    };
+    let files = [("a", handling("1.0.0", &["ping"]).with_contract(before).with_clock())];
+    let host = Host::start(&files, |_| {}).await;
+    assert_eq!(host.route("ping"), "a 1.0.0");
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_renamed_into_place_takes_over_and_a_call_in_flight_stays_with_its_version() {
     let host = Host::start(&[("a", handling("1.0.0", &["ping"]).with_handle(Handle::Spin))], |config| {

@@ -15,7 +15,11 @@
 
 use std::sync::Arc;
 
-use super::{TopicFault, bearing::Bearing, pattern::levels};
+use super::{
+    TopicFault,
+    bearing::Bearing,
+    pattern::{is_pattern, levels},
+};
 use crate::{
     auth::Principal,
     config::{
@@ -51,7 +55,8 @@ impl Access {
     /// decided for each topic.
     pub fn check(&self, principal: &Principal, name: &str, use_: Use) -> Result<(), TopicFault> {
         check_built_in(&principal.subject, name, use_)?;
-        for rule in self.rules.list.iter().filter(|rule| is_about(rule, use_)) {
+        let can_fit = |rule: &TopicRule| is_pattern(name) || Bearing::places(rule, name).is_some();
+        for rule in self.rules.list.iter().filter(|rule| is_about(rule, use_) && can_fit(rule)) {
             let bearing = Bearing::of(rule, principal);
             match rule.effect {
                 Effect::Allow if bearing.overlaps(rule, name) => return Ok(()),

@@ -32,7 +32,6 @@ pub(super) struct Channel<R> {
     presence: Presence,
     pub history: History,
     pub epoch: Arc<str>,
-    #[allow(dead_code, reason = "it is saved across a restart, and counts while it is here")]
     /// Counts the topic for the user who brought it into being.
     pub founder: Option<Share>,
     pub last_used: Instant,

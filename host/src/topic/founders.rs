@@ -43,7 +43,6 @@ impl Founders {
 }
 
 impl Share {
-    #[allow(dead_code, reason = "it is saved across a restart")]
     pub fn subject(&self) -> &Arc<str> {
         &self.of.1
     }

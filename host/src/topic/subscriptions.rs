@@ -115,7 +115,6 @@ impl<R: Receiver> Topics<R> {
     }
 
     /// Puts a subscription back that a session had: nothing is replayed, and nobody is told.
-    #[allow(dead_code, reason = "whoever restores sessions after a restart calls it")]
     pub fn resubscribe(
         &self,
         session_id: &Arc<str>,

@@ -38,7 +38,6 @@ impl<'a> Topics<'a> {
     /// let subscription = ctx.topics().subscription("room.42").since(since).presence().begin()?;
     /// # Ok(subscription.recovered) }
     /// ```
-    #[must_use]
     pub fn subscription(self, topic: &'a str) -> Subscribing<'a> {
         Subscribing { topic, options: SubscribeOptions { since: None, presence: false } }
     }
