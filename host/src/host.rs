@@ -47,8 +47,8 @@ impl Host {
         prepare_data_dir(&now.server.data_dir)?;
         let metrics = Metrics::new();
         // First of all what can only fail for one reason, before minutes of other work.
-        let store = Arc::new(Store::open(&now.server.data_dir)?);
         let revocations = Revocations::open(&now.server.data_dir, metrics.clone())?;
+        let store = Arc::new(Store::open(&now.server.data_dir)?);
         let listener = bind(now.server.listen, "--listen").await?;
         let admin_listener = bind(now.server.admin_listen, "--admin-listen").await?;
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);

@@ -51,10 +51,16 @@ async fn an_idle_connection_hears_a_heartbeat_and_a_silent_one_is_closed() {
     }
     // A client that does not read answers nothing. The close is found when it reads again.
     let mut silent = Client::connect(&server, "bob").await;
-    eventually("the silent connection to be given up", async || {
+    let given_up = eventually("the silent connection to be given up", async || {
         (server.metric("switchboard_closes_total{code=\"4202\"}").await >= 1.0).then_some(())
-    })
-    .await;
+    });
+    tokio::pin!(given_up);
+    loop {
+        tokio::select! {
+            () = &mut given_up => break,
+            heartbeat = client.expect("heartbeat") => assert_eq!(heartbeat["type"], "heartbeat"),
+        }
+    }
     assert!(matches!(silent.closed().await, Some(4202) | None));
     assert_eq!(client.expect("heartbeat").await["type"], "heartbeat", "the other is still there");
 }

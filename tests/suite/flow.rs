@@ -91,13 +91,14 @@ async fn a_client_that_stalls_is_closed_costs_only_its_own_bound_and_comes_back_
 #[tokio::test]
 async fn volatile_messages_give_way_to_newer_ones_when_the_client_does_not_read() {
     let server = Server::builder().system().plugin("counter", guest("counter")).start().await;
-    let mut alice = ResumingClient::of(server.url(), "alice").await;
-    let id = alice.send("tick", json!({ "count": 900, "bytes": 2_000 })).await;
+    let options = Options { partial: &["ticked"], ..Options::default() };
+    let mut alice = ResumingClient::connect(server.url(), &token("alice"), options).await;
+    alice.send("tick", json!({ "count": 900, "bytes": 2_000 })).await;
     eventually("ticks to be replaced", async || {
         (server.metric("switchboard_conflated_total").await >= 1.0).then_some(())
     })
     .await;
-    alice.answer_to(&id).await;
+    alice.expect("ticks_sent").await;
     let ticks: Vec<u64> = alice
         .seen
         .iter()

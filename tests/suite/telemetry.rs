@@ -9,6 +9,10 @@ async fn every_metric_of_the_table_is_there_and_no_label_names_a_user_or_connect
     let server = Server::start().await;
     let mut client = Client::connect(&server, "user-with-a-name").await;
     client.request("ping", json!({})).await;
+    client.send_text(r#"{"type":"ping","id":"twice"}"#).await;
+    client.answer_to("twice").await;
+    client.send_text(r#"{"type":"ping","id":"twice"}"#).await;
+    client.answer_to("twice").await;
     client.request("no_such_type_was_declared", json!({})).await;
     client.request("subscribe", json!({ "topic": "news" })).await;
     client.request("publish", json!({ "topic": "news", "type": "news", "payload": {} })).await;

@@ -7,7 +7,7 @@
 
 use std::{io, path::Path, time::Duration};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _, event::EventKind};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -210,9 +210,12 @@ fn watch_folder(path: &Path, wake: &mpsc::Sender<()>) -> Option<RecommendedWatch
         _ => Path::new("."),
     };
     let wake = wake.clone();
-    let on_event = move |_| {
-        // Full: the loop is awake, and has yet to read.
-        let _ = wake.try_send(());
+    let on_event = move |event: notify::Result<notify::Event>| {
+        // Reading the file is an event, too: without this, each look would cause the next.
+        if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+            // Full: the loop is awake, and has yet to read.
+            let _ = wake.try_send(());
+        }
     };
     let watching = notify::recommended_watcher(on_event).and_then(|mut watcher| {
         watcher.watch(folder, RecursiveMode::NonRecursive)?;

@@ -144,7 +144,7 @@ section! { LIMITS, limits -> LimitConfig;
     max_frame_bytes: bytes(KIB, 256 * MIB), r#""1MiB""#, "A larger frame closes the connection with 1009 before it is read whole. Larger than a message, so that a client that is a little over hears what is wrong. Of connections opened from then on.";
     max_json_depth: count(2, MAX_JSON_DEPTH), "64", "Levels of nested arrays and objects in a message. People's data nests less than ten deep.";
     max_in_flight: count(1, 10_000), "32", "Messages of one session whose handlers have not finished; beyond it the socket is not read for up to a second, then answered TOO_MANY_IN_FLIGHT. Of connections opened from then on.";
-    max_outbound_bytes: bytes(KIB, GIB), r#""1MiB""#, "Bytes that wait to be written to one client. Beyond it, the client is closed as a slow consumer. Of connections opened from then on.";
+    max_outbound_bytes: bytes(KIB, GIB), r#""4MiB""#, "Bytes that wait to be written to one client. Beyond it, the client is closed as a slow consumer; while it is away, twice as much may wait for it. Enough for a burst of large answers to requests that were sent at once: the kernel's buffers, which hide as much elsewhere, are not used for more than `sessions.max_unconfirmed_bytes`. Of sessions begun from then on.";
     max_subscriptions: count(1, 100_000), "128", "Topics and patterns that one session is subscribed to.";
     topic_history: count(0, 100_000), "100", "Publications that are kept for each topic, in memory.";
     max_plugin_calls fixed: count(1, MAX_CALLS), "1000", "Calls into plugins at one time, in all. Address space is reserved for as many when the process starts.";

@@ -143,6 +143,8 @@ impl Dispatcher {
         if !attachment.detach(left) {
             return;
         }
+        // It has not resumed another: it was one of its own, however short.
+        self.begin(&attachment.session);
         let max = self.config.load().sessions.max_detached_per_user;
         let principal = attachment.session.principal();
         let mut left_ones: Vec<_> = self
@@ -162,6 +164,7 @@ impl Dispatcher {
     pub fn end(&self, attachment: &Attachment, left: &'static str) {
         // If another socket has taken over meanwhile, the session is that one's.
         if attachment.detach(left) {
+            self.begin(&attachment.session);
             self.deliver.end_detached(&attachment.session);
         }
     }

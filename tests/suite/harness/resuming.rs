@@ -273,6 +273,8 @@ impl ResumingClient {
             Ok(link) => Some(link),
             Err(fault) => self.fail(&fault),
         };
+        // Whatever was to be acknowledged is part of `resume`, ahead of which nothing may be sent.
+        self.ack_due = None;
         let established = self.read_frame(deadline).await?;
         if established["type"] != "connection_established" {
             self.fail(&format!("the first frame was {established}"));
