@@ -52,6 +52,13 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("UNKNOWN_MESSAGE_TYPE", "envelope", "each_malformed_frame_gets_its_error_and_the_connection_goes_on"),
     ("RESERVED_MESSAGE_TYPE", "resume", "a_resume_that_is_not_the_first_frame_is_an_error_and_harmless"),
     ("PAYLOAD_INVALID", "envelope", "each_malformed_frame_gets_its_error_and_the_connection_goes_on"),
+    ("MEDIA_TYPE_UNSUPPORTED", "revocation", "web_pages_cannot_revoke"),
+    // As many as that would take minutes to bring about from outside.
+    (
+        "REVOCATION_LIMIT_REACHED",
+        "host/src/admin/revocations",
+        "a_full_list_has_a_code_of_its_own_and_names_the_ways_out",
+    ),
     ("RATE_LIMITED", "codes", "messages_beyond_the_rate_are_told_when_to_come_again"),
     ("ACK_INVALID", "flow", "wrong_acknowledgements_are_errors_and_the_connection_goes_on"),
     ("MESSAGE_INTERRUPTED", "restart", "a_message_that_the_deadline_abandoned_is_answered_as_interrupted"),

@@ -168,3 +168,16 @@ fn problem(code: ErrorCode, error: String, help: &'static str) -> Problem {
 fn refused((code, problem): Problem) -> Response {
     refusal(code, problem)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::revocation::Full;
+
+    #[test]
+    fn a_full_list_has_a_code_of_its_own_and_names_the_ways_out() {
+        let (code, payload) = explained(RevocationError::Full(Full));
+        assert_eq!(code, ErrorCode::RevocationLimitReached);
+        assert!(payload.help.is_some_and(|help| help.contains("takes back") && help.contains("issued_before")));
+    }
+}
