@@ -116,7 +116,8 @@ impl Member {
 }
 
 fn topic_of(number: usize) -> String {
-    format!("group.{}", number / GROUP)
+    // So that those who sleep are in the same groups as those who talk.
+    format!("group.{}", number % (SESSIONS / GROUP))
 }
 
 fn nonces(client: &ResumingClient) -> impl Iterator<Item = String> {

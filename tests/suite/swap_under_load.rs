@@ -35,7 +35,9 @@ impl Timeline {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_sockets_keep_sending_while_their_handler_is_replaced_fifty_times() {
-    let server = Server::builder().plugin("system", guest("echo-v1")).start().await;
+    // However slow the machine is, nobody is to hear that the plugin is busy.
+    let patient = "[plugin_defaults.limits]\nmax_wait = \"60s\"\ndeadline = \"60s\"";
+    let server = Server::builder().config(patient).plugin("system", guest("echo-v1")).start().await;
     let timeline = Arc::new(Timeline { settled: AtomicUsize::new(1), started: AtomicUsize::new(1) });
     let done = Arc::new(AtomicBool::new(false));
     let mut senders = Vec::new();
