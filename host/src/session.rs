@@ -1,7 +1,7 @@
 //! A session: what a client has beyond the socket that it uses at the moment.
 //!
 //! It knows who the client is, what the client has yet to get, and which handlers run for it. It never
-//! names a transport: whoever owns a socket writes what [`Session::take`] gives, and tells what came.
+//! names a transport: whoever owns a socket writes what [`Attachment::take`] gives, and tells what came.
 //!
 //! Reading order: `core` (the life of a session, as a pure machine) with `ring` (numbered frames);
 //! `connection` (a socket as others see it); `handlers` with `inbox` (what runs, in which order);

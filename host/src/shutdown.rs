@@ -75,11 +75,14 @@ impl Shutdown {
 
     /// Ends everything. `leave` and `abandon` pass the word on to connections: finish, and then, if
     /// the limit was not enough, end now. Says whether all of them finished within `limit`.
-    pub async fn drain(&self, limit: Duration, leave: impl FnOnce(), abandon: impl FnOnce()) -> bool {
+    pub async fn drain(&self, limit: Duration, leave: impl Future<Output = ()>, abandon: impl FnOnce()) -> bool {
         self.draining.cancel();
         self.connections.close();
-        leave();
-        let finished = tokio::time::timeout(limit, self.connections.wait()).await.is_ok();
+        let all_left = async {
+            leave.await;
+            self.connections.wait().await;
+        };
+        let finished = tokio::time::timeout(limit, all_left).await.is_ok();
         if !finished {
             abandon();
         }
@@ -102,7 +105,7 @@ mod tests {
         let shutdown = Shutdown::default();
         let signals = shutdown.clone();
         shutdown.connections.spawn(async move { signals.draining.cancelled().await });
-        assert!(shutdown.drain(Duration::from_secs(5), || (), || ()).await);
+        assert!(shutdown.drain(Duration::from_secs(5), async {}, || ()).await);
 
         let shutdown = Shutdown::default();
         let signals = shutdown.clone();
@@ -110,7 +113,7 @@ mod tests {
         let ordered = abandoned.clone();
         shutdown.connections.spawn(async move { ordered.cancelled().await });
         shutdown.tasks.spawn(async move { signals.stop.cancelled().await });
-        assert!(!shutdown.drain(Duration::from_millis(10), || (), || abandoned.cancel()).await);
+        assert!(!shutdown.drain(Duration::from_millis(10), async {}, || abandoned.cancel()).await);
         assert!(shutdown.connections.is_empty() && shutdown.tasks.is_empty());
     }
 }

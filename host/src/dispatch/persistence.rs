@@ -44,12 +44,12 @@ impl Dispatcher {
             .take(MAX_EPOCHS)
             .map(ToString::to_string)
             .collect();
-        let subscriptions = |session: &Arc<Session>| row(&*session.id, &deliver.topics.subscriptions_of(&session.id));
+        let subscriptions = |session: &Arc<Session>| row(&session.id, &deliver.topics.subscriptions_of(&session.id));
         let answers = deliver.answers.export(Instant::now(), now);
         let tables: [(&'static str, Rows<'_>); 5] = [
             (ANSWERS, Box::new(numbered(answers))),
             (EPOCHS, Box::new(row("", &epochs).into_iter())),
-            (SESSIONS, Box::new(sessions.iter().filter_map(|session| row(&*session.id, &session.save(now))))),
+            (SESSIONS, Box::new(sessions.iter().filter_map(|session| row(&session.id, &session.save(now))))),
             (SUBSCRIPTIONS, Box::new(sessions.iter().filter_map(subscriptions))),
             (TOPICS, Box::new(numbered(deliver.topics.export()))),
         ];
