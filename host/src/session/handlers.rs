@@ -127,7 +127,17 @@ mod tests {
         let (said, heard) = oneshot::channel();
         let held = async move { drop(released.await) };
         assert!(handlers.accept(Lane::Concurrent, held.boxed()).is_ok());
-        assert!(handlers.accept(Lane::Concurrent, async move { let _ = said.send("done"); }.boxed()).is_ok());
+        assert!(
+            handlers
+                .accept(
+                    Lane::Concurrent,
+                    async move {
+                        let _ = said.send("done");
+                    }
+                    .boxed()
+                )
+                .is_ok()
+        );
         assert!(handlers.is_full());
         assert_eq!(heard.await, Ok("done"));
         drop(release);
