@@ -38,8 +38,8 @@ use crate::{
 use context::Request;
 use deliver::Deliver;
 use handling::Handling;
-use host_message::ACK;
 pub(crate) use host_message::ResumeAsked;
+use host_message::{ACK, RESUME};
 use reply::Reply;
 
 /// What is left to do about a frame.
@@ -105,8 +105,8 @@ impl Dispatcher {
         }
         let message = ClientMessage::parse(frame, config.limits.max_json_depth)
             .map_err(|fault| Refused::from(fault).unless_over(rate))?;
-        // Acknowledgements make room, and are asked for.
-        if message.message_type.as_str() != ACK {
+        // Acknowledgements make room, and are asked for; and who comes back has only one chance to say so.
+        if !matches!(message.message_type.as_str(), ACK | RESUME) {
             rate.check(Some(&message.message_type))
                 .map_err(|rate| Refused::to(&message, reply::rate_limited(&rate)))?;
         }

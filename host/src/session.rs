@@ -47,6 +47,8 @@ use ring::{Ahead, Took};
 #[derive(Debug)]
 pub(crate) struct Session {
     pub id: Arc<str>,
+    /// Of its first socket. Others know the session by it, whichever socket it has now.
+    pub first_connection_id: Arc<str>,
     /// Replaced by `refresh_token` and by each resumption; subject and tenant never change.
     principal: ArcSwap<Principal>,
     /// Whether its client numbers and resumes.
@@ -114,13 +116,13 @@ impl Session {
     /// Attached to its first socket, which acts for it under generation 1.
     pub fn new(parts: Parts, connection: Arc<Connection>) -> Self {
         let connection_id = connection.id.clone();
-        Self::build(parts, Some(connection), connection_id, None)
+        Self::build(parts, Some(connection), [connection_id.clone(), connection_id], None)
     }
 
     fn build(
         parts: Parts,
         connection: Option<Arc<Connection>>,
-        connection_id: Arc<str>,
+        [first_connection_id, connection_id]: [Arc<str>; 2],
         last_client_id: Option<Box<str>>,
     ) -> Self {
         let inner = Inner {
@@ -137,6 +139,7 @@ impl Session {
         };
         Self {
             id: parts.id,
+            first_connection_id,
             principal: ArcSwap::from_pointee(parts.principal),
             resumable: parts.resumable,
             handlers: parts.handlers,
@@ -185,17 +188,15 @@ impl Session {
     /// Whoever reads too slowly is closed, and can come back, too.
     pub fn push(&self, frame: Frame) -> Result<u64, Ended> {
         let mut inner = self.lock();
-        let pushed = inner.core.push(frame, Instant::now());
-        let seq = inner.core.ring().next() - 1;
-        match pushed {
-            Push::Queued { conflated } => {
+        match inner.core.push(frame, Instant::now()) {
+            Push::Queued { seq, conflated } => {
                 if conflated {
                     self.conflated.inc();
                 }
                 inner.after_push(&self.detached);
                 Ok(seq)
             }
-            Push::TooSlow => {
+            Push::TooSlow { seq } => {
                 if let Some(connection) = &inner.connection {
                     connection.close(CloseCode::SlowConsumer);
                 }

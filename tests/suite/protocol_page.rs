@@ -34,7 +34,7 @@ async fn the_transcripts_of_the_protocol_page_are_what_the_server_does() {
 
 async fn execute(block: &Block) -> Result<(), String> {
     let server = Server::builder().shipped_plugins().config(&block.config).start().await;
-    let mut stage = Stage { server, clients: HashMap::new(), captures: Captures::new(), body: None };
+    let mut stage = Stage { server: Some(server), clients: HashMap::new(), captures: Captures::new(), body: None };
     let at = |line, problem| format!("docs/protocol.md, transcript of line {}, at line {line}: {problem}", block.line);
     for step in &block.steps {
         stage.take(step).await.map_err(|problem| at(step.line, problem))?;
@@ -48,7 +48,8 @@ async fn execute(block: &Block) -> Result<(), String> {
 
 /// A server and those who are connected to it.
 struct Stage {
-    server: Server,
+    /// Not there only while it starts again.
+    server: Option<Server>,
     clients: HashMap<String, Client>,
     captures: Captures,
     /// Of the HTTP response that the last line was about.
@@ -64,10 +65,9 @@ impl Stage {
                 return self.http(method, path, user.as_deref(), *status).await;
             }
             (Action::Receive(line), Some(body)) => return self.same(line, &body),
-            (Action::Terminate, _) => {
-                self.server.terminate();
-                return Ok(());
-            }
+            (Action::Terminate, _) => return self.server().map(|server| server.terminate()),
+            (Action::Kill, _) => return self.server().map(Server::kill),
+            (Action::StartAgain, _) => return self.start_again().await,
             _ => {}
         }
         let client = self.clients.get_mut(&step.client).ok_or_else(|| format!("{:?} is not open", step.client))?;
@@ -95,7 +95,7 @@ impl Stage {
             }
             Action::Cut => drop(self.clients.remove(&step.client)),
             Action::Nothing => nothing_more(client).await?,
-            Action::Connect(_) | Action::Http { .. } | Action::Terminate => {}
+            Action::Connect(_) | Action::Http { .. } | Action::Terminate | Action::Kill | Action::StartAgain => {}
         }
         Ok(())
     }
@@ -105,9 +105,20 @@ impl Stage {
             .map_err(|problem| format!("{problem}\n  shown: {line}\n  came:  {found}"))
     }
 
+    fn server(&mut self) -> Result<&mut Server, String> {
+        self.server.as_mut().ok_or_else(|| "the server did not start again".to_owned())
+    }
+
+    async fn start_again(&mut self) -> Result<(), String> {
+        let mut server = self.server.take().ok_or("the server did not start again")?;
+        server.ended().await;
+        self.server = Some(server.start_again().await);
+        Ok(())
+    }
+
     async fn connect(&mut self, name: &str, connect: &Connect) -> Result<(), String> {
         let mut headers = Vec::new();
-        let mut url = self.server.url().to_owned();
+        let mut url = self.server()?.url().to_owned();
         let user = connect.user.as_deref().or((!name.is_empty()).then_some(name));
         match (&connect.ticket, user) {
             (Some(ticket), _) => {
@@ -136,7 +147,7 @@ impl Stage {
 
     async fn http(&mut self, method: &str, path: &str, user: Option<&str>, status: u16) -> Result<(), String> {
         let method = Method::from_bytes(method.as_bytes()).map_err(|problem| problem.to_string())?;
-        let mut request = http_request(method, &self.server.http(path));
+        let mut request = http_request(method, &self.server()?.http(path));
         if let Some(user) = user {
             request = request.bearer_auth(token(user));
         }

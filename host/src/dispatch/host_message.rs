@@ -25,6 +25,9 @@ pub(crate) struct ResumeAsked {
 /// The type of acknowledgements.
 pub(super) const ACK: &str = "ack";
 
+/// The type that a client which comes back says first.
+pub(super) const RESUME: &str = "resume";
+
 #[derive(Deserialize)]
 struct RefreshToken {
     token: String,
@@ -39,7 +42,7 @@ impl Dispatcher {
     ) -> Result<Step, Refused> {
         match message.message_type.as_str() {
             ACK => ack(attachment, message),
-            "resume" => ask_to_resume(message),
+            RESUME => ask_to_resume(message),
             "refresh_token" => self.ask_to_refresh(&attachment.session, message),
             _ => Err(Refused::to(message, reply::reserved(&message.message_type))),
         }

@@ -123,7 +123,7 @@ impl Receiver for Arc<Session> {
     type Frame = Frame;
 
     fn connection_id(&self) -> Arc<str> {
-        Session::connection_id(self)
+        self.first_connection_id.clone()
     }
 
     fn principal(&self) -> Arc<Principal> {

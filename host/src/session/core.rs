@@ -52,10 +52,13 @@ pub(crate) enum Life {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Push {
     Queued {
+        seq: u64,
         conflated: bool,
     },
     /// It is kept, and the client reads too slowly.
-    TooSlow,
+    TooSlow {
+        seq: u64,
+    },
     /// Nobody listens, and more waits than a session holds: it has ended.
     Overflow,
     /// The session had ended before.
@@ -123,10 +126,10 @@ impl Core {
             Life::Ended { .. } => return Push::Ended,
         };
         match self.ring.push(frame, slack, now) {
-            Pushed::Queued => Push::Queued { conflated: false },
-            Pushed::Conflated => Push::Queued { conflated: true },
-            Pushed::TooMuch if self.life == Life::Attached => Push::TooSlow,
-            Pushed::TooMuch => {
+            Pushed::Queued { seq } => Push::Queued { seq, conflated: false },
+            Pushed::Conflated { seq } => Push::Queued { seq, conflated: true },
+            Pushed::TooMuch { seq } if self.life == Life::Attached => Push::TooSlow { seq },
+            Pushed::TooMuch { .. } => {
                 self.end(ResumeFailure::BufferOverflow);
                 Push::Overflow
             }

@@ -59,20 +59,25 @@ impl Sessions {
 
     pub fn insert(&self, session: Arc<Session>) {
         self.by_id.insert(session.id.clone(), session.clone());
+        self.by_connection.insert(session.first_connection_id.clone(), session.clone());
         self.by_connection.insert(session.connection_id(), session.clone());
         self.by_user.entry(UserKey::of(&session.principal())).or_default().push(session);
     }
 
-    /// The session goes on under another connection id.
+    /// The session goes on under another connection id. By its first one it is found as long as it lives.
     pub fn moved(&self, session: &Arc<Session>, from: &str) {
-        self.by_connection.remove(from);
+        if *from != *session.first_connection_id {
+            self.by_connection.remove(from);
+        }
         self.by_connection.insert(session.connection_id(), session.clone());
     }
 
     /// Says whether it was here.
     pub fn remove(&self, session: &Session) -> bool {
         let was = self.by_id.remove(&session.id).is_some();
-        self.by_connection.remove_if(&session.connection_id(), |_, other| other.id == session.id);
+        for id in [&session.first_connection_id, &session.connection_id()] {
+            self.by_connection.remove_if(id, |_, other| other.id == session.id);
+        }
         let key = UserKey::of(&session.principal());
         if let Some(mut sessions) = self.by_user.get_mut(&key) {
             sessions.retain(|other| other.id != session.id);

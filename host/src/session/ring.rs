@@ -92,11 +92,17 @@ struct Size {
 /// What became of a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pushed {
-    Queued,
-    /// It took the place of an older one.
-    Conflated,
+    Queued {
+        seq: u64,
+    },
+    /// It took the place of an older one, and its number.
+    Conflated {
+        seq: u64,
+    },
     /// It was queued, and more waits now than may.
-    TooMuch,
+    TooMuch {
+        seq: u64,
+    },
 }
 
 /// What a writer got.
@@ -142,6 +148,7 @@ impl Ring {
         }
         // Whatever is here may have been.
         ring.sent = ring.next() - 1;
+        ring.volatile.clear();
         ring
     }
 
@@ -187,9 +194,10 @@ impl Ring {
 
     /// `slack` is how many times the bounds may wait.
     pub fn push(&mut self, frame: Frame, slack: usize, now: Instant) -> Pushed {
-        if self.conflate(&frame) {
-            return Pushed::Conflated;
+        if let Some(seq) = self.conflate(&frame) {
+            return Pushed::Conflated { seq };
         }
+        let seq = self.next();
         self.append(frame, now);
         self.let_go(now);
         let Bounds { waiting_bytes, waiting_frames, window_bytes, window_frames, .. } = self.bounds;
@@ -199,7 +207,7 @@ impl Ring {
         let frames = waiting_frames.saturating_mul(slack).saturating_add(window_frames.saturating_mul(window));
         let too_much = self.waiting.bytes > bytes.saturating_add(self.allowance.bytes)
             || self.waiting.frames > frames.saturating_add(self.allowance.frames);
-        if too_much { Pushed::TooMuch } else { Pushed::Queued }
+        if too_much { Pushed::TooMuch { seq } } else { Pushed::Queued { seq } }
     }
 
     /// Moves what waits to the end of `batch`, as far as the window and the size of a batch allow, and
@@ -287,14 +295,13 @@ impl Ring {
 
     /// Puts a volatile frame in the place of the older one of its type, if one waits. In its place, so
     /// that a type which is renewed faster than the client reads is still delivered now and then.
-    fn conflate(&mut self, frame: &Frame) -> bool {
-        let Some(message_type) = &frame.volatile else { return false };
-        let Some(&seq) = self.volatile.get(message_type) else { return false };
-        let Some(place) = self.place(seq) else { return false };
-        let Some(older) = self.frames.get_mut(place) else { return false };
+    fn conflate(&mut self, frame: &Frame) -> Option<u64> {
+        let seq = *self.volatile.get(frame.volatile.as_ref()?)?;
+        let place = self.place(seq)?;
+        let older = self.frames.get_mut(place)?;
         self.waiting.bytes = self.waiting.bytes - older.bytes.len() + frame.bytes.len();
         older.bytes = frame.bytes.clone();
-        true
+        Some(seq)
     }
 
     fn has_window_for(&self, bytes: usize) -> bool {
@@ -344,7 +351,8 @@ impl Ring {
                 self.kept.add(frame.bytes.len());
             } else {
                 self.waiting.add(frame.bytes.len());
-                if let Some(message_type) = &frame.volatile {
+                // One that was ever written may be there already: its number stands for what it said.
+                if let Some(message_type) = frame.volatile.as_ref().filter(|_| seq > self.sent) {
                     self.volatile.insert(message_type.clone(), seq);
                 }
             }

@@ -24,6 +24,7 @@ use crate::auth::Principal;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedSession {
     pub id: String,
+    pub first_connection_id: String,
     pub connection_id: String,
     pub principal: SavedPrincipal,
     pub epoch: String,
@@ -80,6 +81,7 @@ impl Session {
         let (token, previous_token) = inner.core.tokens();
         SavedSession {
             id: self.id.to_string(),
+            first_connection_id: self.first_connection_id.to_string(),
             connection_id: inner.connection_id.to_string(),
             principal,
             epoch: inner.core.epoch().to_owned(),
@@ -110,7 +112,8 @@ impl Session {
             detached: home.detached,
             conflated: home.conflated,
         };
-        let session = Self::build(parts, None, saved.connection_id.into(), saved.last_client_id.map(Into::into));
+        let connection_ids = [saved.first_connection_id.into(), saved.connection_id.into()];
+        let session = Self::build(parts, None, connection_ids, saved.last_client_id.map(Into::into));
         {
             let mut inner = session.lock();
             inner.begun = true;

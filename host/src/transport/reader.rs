@@ -60,8 +60,6 @@ pub(crate) enum Ending {
     Closing(CloseCode),
     /// The client broke the protocol, and nothing more can be read.
     Broken(CloseCode),
-    /// The host has no time left.
-    Abandoned,
 }
 
 pub(crate) struct Reader<'a> {
@@ -137,7 +135,10 @@ impl<'a> Reader<'a> {
                 code = &mut closing => return Ending::Closing(code),
                 order = &mut ordered => match order {
                     Order::Leave => return self.leave().await,
-                    Order::Abandon => return Ending::Abandoned,
+                    Order::Abandon => {
+                        self.close(CloseCode::ServiceRestart);
+                        return Ending::Closing(CloseCode::ServiceRestart);
+                    }
                 },
                 () = &mut evicted => self.close(CloseCode::Evicted),
                 () = handlers.finished_one() => self.make_room(),
@@ -334,14 +335,15 @@ impl<'a> Reader<'a> {
                 handlers.finished_one().await;
                 self.make_room();
             }
-            connection.close(CloseCode::ServiceRestart);
-            std::future::pending::<()>().await;
         };
         tokio::select! {
-            code = connection.closing() => Ending::Closing(code),
-            _ = connection.ordered(Some(Order::Leave)) => Ending::Abandoned,
-            () = finish => Ending::Abandoned,
+            code = connection.closing() => return Ending::Closing(code),
+            // The host has no time left.
+            _ = connection.ordered(Some(Order::Leave)) => {}
+            () = finish => {}
         }
+        connection.close(CloseCode::ServiceRestart);
+        Ending::Closing(CloseCode::ServiceRestart)
     }
 
     /// What the engine's error means (RFC 6455, section 7.4.1).

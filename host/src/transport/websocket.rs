@@ -144,7 +144,7 @@ async fn converse(
         ending = &mut reader => match ending {
             // Nothing can be written after the client's close frame, or to nobody.
             Ending::Left(_) => (ending, true),
-            Ending::Lost | Ending::Abandoned => (ending, false),
+            Ending::Lost => (ending, false),
             Ending::Closing(_) | Ending::Broken(_) => {
                 let written = timeout(LAST_WRITES, writer).await.unwrap_or(Written::Stuck);
                 (ending, matches!(written, Written::Close(_)))
@@ -197,7 +197,6 @@ impl End {
                 Self { code: CloseCode::Normal.code(), reason: if is_final { "closed" } else { "lost" }, is_final }
             }
             Ending::Lost => Self { code: ABNORMAL, reason: "lost", is_final: false },
-            Ending::Abandoned => Self { code: ABNORMAL, reason: "draining", is_final: false },
             Ending::Closing(code) | Ending::Broken(code) => {
                 Self { code: code.code(), reason: word(code), is_final: is_final(code) }
             }

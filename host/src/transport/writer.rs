@@ -1,6 +1,6 @@
 //! The half of a socket that writes: takes what waits in the outbox and flushes when nothing does.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, stream::SplitSink};
@@ -22,7 +22,10 @@ use super::{
     line::{self, Line},
     websocket::Socket,
 };
-use crate::{session::Outgoing, telemetry::Metrics};
+use crate::{
+    session::{Attachment, Outgoing},
+    telemetry::Metrics,
+};
 
 /// A client that takes nothing for this long is as slow as one that overflows its outbox.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
@@ -73,8 +76,10 @@ impl Writer<'_> {
         }
         // After the frames that it is about. Heartbeats have their turn here, too: a stream that never
         // runs dry must not starve the ping, or a client that only listens would be taken for lost.
-        if receipt.is_some() || self.line.take_ping() {
-            self.ping(sink).await?;
+        // One that was asked for meanwhile for another session is that one's, and comes after its frames.
+        let is_same = Arc::ptr_eq(&attachment, &self.line.attachment());
+        if receipt.is_some() || (is_same && self.line.take_ping()) {
+            self.ping(sink, &attachment).await?;
         }
         self.line.note_sent();
         Ok(())
@@ -95,8 +100,7 @@ impl Writer<'_> {
     }
 
     /// Its pong is a receipt for all that was written so far.
-    async fn ping(&self, sink: &mut SplitSink<Socket, Message>) -> Result<(), Written> {
-        let attachment = self.line.attachment();
+    async fn ping(&self, sink: &mut SplitSink<Socket, Message>, attachment: &Attachment) -> Result<(), Written> {
         let data = line::receipt(attachment.generation, attachment.written());
         within(sink.feed(Message::Ping(data))).await
     }
@@ -104,7 +108,7 @@ impl Writer<'_> {
     /// Nothing waits: now is the time to flush, and to sleep.
     async fn idle(&self, sink: &mut SplitSink<Socket, Message>) -> Result<(), Written> {
         if self.line.take_ping() {
-            self.ping(sink).await?;
+            self.ping(sink, &self.line.attachment()).await?;
         }
         within(sink.flush()).await?;
         self.line.note_sent();

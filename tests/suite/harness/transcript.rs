@@ -55,6 +55,10 @@ pub enum Action {
     },
     /// The server gets SIGTERM.
     Terminate,
+    /// The server gets SIGKILL.
+    Kill,
+    /// On the same folder, when it has ended.
+    StartAgain,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -148,6 +152,8 @@ fn event(text: &str) -> Result<Action, String> {
         ["closed", code] => Ok(Action::Closed(number(code)?)),
         ["nothing"] => Ok(Action::Nothing),
         ["server", "SIGTERM"] => Ok(Action::Terminate),
+        ["server", "SIGKILL"] => Ok(Action::Kill),
+        ["server", "starts", "again"] => Ok(Action::StartAgain),
         ["http", method, path, status] => http(method, path, None, number(status)?),
         ["http", method, path, "as", user, status] => http(method, path, Some(user), number(status)?),
         ["connect", ref options @ ..] => connect(options).map(Action::Connect),

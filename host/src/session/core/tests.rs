@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use switchboard_protocol::ResumeFailure;
+use switchboard_protocol::{MessageType, ResumeFailure};
 
 use super::{Core, Life, Push, ResumeRequest, Resumption};
 use crate::session::{
@@ -27,6 +27,8 @@ const BOUNDS: Bounds =
 enum Step {
     /// A frame of so many bytes.
     Push(usize),
+    /// One that may take the place of an older one.
+    PushVolatile(usize),
     /// The writer has its turn.
     Take,
     /// So many frames that are under way reach the application.
@@ -53,6 +55,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (1_usize..6).prop_map(Step::Push),
+        4 => (1_usize..6).prop_map(Step::PushVolatile),
         8 => Just(Step::Take),
         6 => (1_usize..5).prop_map(Step::Arrive),
         4 => Just(Step::Pong),
@@ -75,6 +78,9 @@ struct World {
     now: Instant,
     /// Everything that was taken in; the first has number 1.
     pushed: Vec<Bytes>,
+    made: usize,
+    /// The last number that was ever given out.
+    written: u64,
     /// On the way to the client, in order.
     under_way: VecDeque<Outgoing>,
     receipts: VecDeque<u64>,
@@ -94,6 +100,8 @@ impl World {
             core: Core::new(Ring::new(BOUNDS), EPOCH, token(0)),
             now: Instant::now(),
             pushed: Vec::new(),
+            made: 0,
+            written: 0,
             under_way: VecDeque::new(),
             receipts: VecDeque::new(),
             seen: 0,
@@ -111,7 +119,8 @@ impl World {
 
     fn apply(&mut self, step: &Step) {
         match step {
-            Step::Push(bytes) => self.push(*bytes),
+            Step::Push(bytes) => self.push(*bytes, None),
+            Step::PushVolatile(bytes) => self.push(*bytes, MessageType::parse("tick").ok()),
             Step::Take => self.take(),
             Step::Arrive(count) => self.arrive(*count),
             Step::Pong => self.pong(),
@@ -136,12 +145,20 @@ impl World {
         self.check_memory();
     }
 
-    fn push(&mut self, bytes: usize) {
-        let text = Bytes::from(vec![b'a' + (self.pushed.len() % 26) as u8; bytes]);
+    fn push(&mut self, bytes: usize, volatile: Option<MessageType>) {
+        self.made += 1;
+        let text = Bytes::from(vec![b'a' + (self.made % 26) as u8; bytes]);
         let was = self.core.life();
-        match self.core.push(Frame::kept(text.clone()), self.now) {
-            Push::Queued { .. } => self.pushed.push(text),
-            Push::TooSlow => {
+        match self.core.push(Frame { bytes: text.clone(), volatile }, self.now) {
+            Push::Queued { seq, conflated: true } => {
+                assert!(seq > self.written, "what was written is not replaced: the client may have it");
+                self.pushed[seq as usize - 1] = text;
+            }
+            Push::Queued { seq, .. } => {
+                self.pushed.push(text);
+                assert_eq!(seq, self.pushed.len() as u64);
+            }
+            Push::TooSlow { .. } => {
                 assert_eq!(was, Life::Attached);
                 self.pushed.push(text);
                 self.cut();
@@ -158,6 +175,8 @@ impl World {
         let mut batch = VecDeque::new();
         let took = self.core.take(self.generation, &mut batch, u64::MAX);
         assert_eq!(took.is_some(), self.connected && !self.ended());
+        let last = batch.iter().filter_map(|frame| frame.seq).max();
+        self.written = self.written.max(last.unwrap_or(0));
         self.under_way.extend(batch);
         self.receipts.extend(took.and_then(|took| took.receipt));
     }

@@ -104,14 +104,14 @@ fn a_replay_is_not_held_against_the_client() {
     let push = |ring: &mut Ring, slack| ring.push(Frame::kept("xxxxxxxxxx"), slack, now);
     assert_eq!(
         (push(&mut ring, 1), push(&mut ring, 1), push(&mut ring, 1)),
-        (Pushed::Queued, Pushed::Queued, Pushed::TooMuch)
+        (Pushed::Queued { seq: 1 }, Pushed::Queued { seq: 2 }, Pushed::TooMuch { seq: 3 })
     );
     ring.rewind();
-    assert_eq!((push(&mut ring, 2), push(&mut ring, 2)), (Pushed::Queued, Pushed::TooMuch));
+    assert_eq!((push(&mut ring, 2), push(&mut ring, 2)), (Pushed::Queued { seq: 4 }, Pushed::TooMuch { seq: 5 }));
     ring.resume(0);
     assert_eq!(
         (push(&mut ring, 1), push(&mut ring, 1), push(&mut ring, 1)),
-        (Pushed::Queued, Pushed::Queued, Pushed::TooMuch)
+        (Pushed::Queued { seq: 6 }, Pushed::Queued { seq: 7 }, Pushed::TooMuch { seq: 8 })
     );
     numbers(&mut ring);
     assert_eq!(ring.allowance.bytes, 50);
@@ -121,12 +121,12 @@ fn a_replay_is_not_held_against_the_client() {
 fn the_newest_of_a_volatile_type_takes_the_place_of_the_one_that_waits() {
     let (mut ring, now) = filled(&[]);
     for frame in [volatile("tick", "1"), Frame::kept("k"), volatile("other", "o")] {
-        assert_eq!(ring.push(frame, 1, now), Pushed::Queued);
+        assert!(matches!(ring.push(frame, 1, now), Pushed::Queued { .. }));
     }
-    assert_eq!(ring.push(volatile("tick", "22"), 1, now), Pushed::Conflated);
+    assert_eq!(ring.push(volatile("tick", "22"), 1, now), Pushed::Conflated { seq: 1 });
     assert_eq!(taken(&mut ring).0, [(1, "22".into()), (2, "k".into()), (3, "o".into())]);
-    assert_eq!(ring.push(volatile("tick", "3"), 1, now), Pushed::Queued, "what is in flight stays as it is");
-    assert_eq!(ring.push(volatile("tick", "4"), 1, now), Pushed::Conflated);
+    assert_eq!(ring.push(volatile("tick", "3"), 1, now), Pushed::Queued { seq: 4 }, "what is in flight stays as it is");
+    assert_eq!(ring.push(volatile("tick", "4"), 1, now), Pushed::Conflated { seq: 4 });
     assert_eq!(numbers(&mut ring), [4]);
 }
 
@@ -137,4 +137,19 @@ fn it_goes_on_where_it_was_saved() {
     assert_eq!((ring.next(), ring.can_resume(6), ring.can_resume(5)), (9, Ok(()), Err(Gone)));
     ring.resume(7);
     assert_eq!(numbers(&mut ring), [8]);
+}
+
+#[test]
+fn what_was_ever_written_is_not_replaced_for_the_client_may_have_it() {
+    let (mut ring, now) = filled(&[]);
+    ring.push(volatile("tick", "1"), 1, now);
+    numbers(&mut ring);
+    ring.rewind();
+    assert_eq!(ring.push(volatile("tick", "2"), 2, now), Pushed::Queued { seq: 2 });
+    assert_eq!(ring.push(volatile("tick", "3"), 2, now), Pushed::Conflated { seq: 2 });
+    ring.resume(1);
+    assert_eq!(taken(&mut ring).0, [(2, "3".into())]);
+
+    let mut restored = Ring::restored(BOUNDS, 7, vec![volatile("tick", "7")], now);
+    assert_eq!(restored.push(volatile("tick", "8"), 2, now), Pushed::Queued { seq: 8 });
 }
