@@ -60,6 +60,9 @@ pub(crate) struct SavedFrame {
     pub volatile: Option<String>,
 }
 
+/// How a socket can have ended that a session outlives, in the words of the plugin contract.
+const LEFT: [&str; 5] = ["lost", "timeout", "expired", "evicted", "draining"];
+
 /// What a session is given that comes back.
 pub(crate) struct Home {
     pub handlers: Handlers,
@@ -117,6 +120,7 @@ impl Session {
         {
             let mut inner = session.lock();
             inner.begun = true;
+            inner.left = LEFT.into_iter().find(|word| *word == saved.left).unwrap_or(LEFT[0]);
             session.wait_since(&mut inner, since);
         }
         Arc::new(session)
