@@ -153,6 +153,7 @@ pub(crate) struct Parts {
 impl Dispatcher {
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { config, metrics, auth, plugins, .. } = &parts;
+        sessions::show_counters(metrics);
         Arc::new(Self {
             config: config.clone(),
             metrics: metrics.clone(),

@@ -23,11 +23,28 @@ use crate::{
         ring::{Bounds, Ring},
         token::{self, TokenDigest},
     },
-    telemetry::metrics::{Outcome, Reason},
+    telemetry::{
+        Metrics,
+        metrics::{Outcome, Reason},
+    },
 };
 
 /// Frames that wait for one client. Small frames cost more than their bytes; this bounds the rest.
 const MAX_WAITING_FRAMES: usize = 16_384;
+
+/// Why a detached session is given up.
+const LOST: [&str; 4] = ["expired", "memory", "user_limit", "overflow"];
+
+/// What becomes of those who come back is shown from the start, so that its first increase is one.
+pub(super) fn show_counters(metrics: &Metrics) {
+    for reason in LOST {
+        metrics.sessions_lost.get_or_create(&Reason { reason }).inc_by(0);
+    }
+    let outcomes = ResumeFailure::ALL.iter().map(|reason| reason.as_str()).chain(["resumed"]);
+    for outcome in outcomes {
+        metrics.resumptions.get_or_create(&Outcome { outcome }).inc_by(0);
+    }
+}
 
 impl Dispatcher {
     /// The session of a socket that is about to open. Nobody finds it yet.
