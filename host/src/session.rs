@@ -395,3 +395,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
