@@ -330,6 +330,9 @@ impl Attachment {
     pub fn take(&self, batch: &mut VecDeque<Outgoing>) -> Option<Took> {
         let mut inner = self.session.lock();
         let inner = &mut *inner;
+        if !inner.core.is_current(self.generation) {
+            return None;
+        }
         let mut receipt = None;
         loop {
             while let Some((_, bytes)) = inner.control.pop_front_if(|(before, _)| *before <= inner.core.ring().cursor())

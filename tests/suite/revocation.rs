@@ -3,7 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Claims, Client, Http, Server, http_request, request, run_switchboard, unix_now, within_patience};
+use crate::harness::{
+    Claims, Client, Http, Options, ResumingClient, Server, eventually, expect_refusal, http_request, request,
+    run_switchboard, subscribe, unix_now, within_patience,
+};
 
 /// The close code of a revoked token.
 const TOKEN_REVOKED: Option<u16> = Some(4005);
@@ -118,6 +121,19 @@ async fn all_sessions_of_a_user_end_and_a_newer_token_gets_in() {
     assert_open(&mut open(&server, &newer("alice")).await).await;
     assert_eq!(refused(&server, &aged("alice")).await, "JWT_REVOKED");
     assert_eq!(refused(&server, &Claims::of("alice")).await, "JWT_REVOKED", "without `iat` it is the oldest");
+}
+
+#[tokio::test]
+async fn a_session_whose_client_is_away_ends_too_and_does_not_come_back_with_a_newer_token() {
+    let server = Server::start().await;
+    let mut away = ResumingClient::connect(server.url(), &aged("alice").sign(), Options::default()).await;
+    subscribe(&mut away, "room").await;
+    away.cut();
+    eventually("the cut to be noticed", async || (server.metric("switchboard_connections ").await < 1.0).then_some(()))
+        .await;
+    assert_eq!(revoke(&server, json!({ "sub": "alice" })).await["sessions_ended"], 1);
+    away.token = newer("alice").sign();
+    expect_refusal(&mut away, "unknown_session").await;
 }
 
 #[tokio::test]

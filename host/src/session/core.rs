@@ -59,7 +59,7 @@ pub(crate) enum Push {
     TooSlow {
         seq: u64,
     },
-    /// Nobody listens, and more waits than a session holds: it has ended.
+    /// Nobody takes it, and more waits than a session holds: it has ended.
     Overflow,
     /// The session had ended before.
     Ended,
@@ -87,7 +87,8 @@ impl Core {
         Self { ring, life: Life::Attached, generation: 1, epoch: epoch.into(), token, previous_token: None }
     }
 
-    /// As another process left it.
+    /// As another process left it. The next socket has another generation than any fresh session's, whose pings
+    /// it may have been sent.
     pub fn restored(
         ring: Ring,
         epoch: &str,
@@ -95,7 +96,7 @@ impl Core {
         previous_token: Option<TokenDigest>,
         since: Instant,
     ) -> Self {
-        Self { ring, life: Life::Detached { since }, generation: 0, epoch: epoch.into(), token, previous_token }
+        Self { ring, life: Life::Detached { since }, generation: 1, epoch: epoch.into(), token, previous_token }
     }
 
     pub fn life(&self) -> Life {
@@ -128,7 +129,10 @@ impl Core {
         match self.ring.push(frame, slack, now) {
             Pushed::Queued { seq } => Push::Queued { seq, conflated: false },
             Pushed::Conflated { seq } => Push::Queued { seq, conflated: true },
-            Pushed::TooMuch { seq } if self.life == Life::Attached => Push::TooSlow { seq },
+            // Its socket closes, which takes a while in which more may come.
+            Pushed::TooMuch { seq } if self.life == Life::Attached && !self.ring.holds_more_than(SLACK_DETACHED) => {
+                Push::TooSlow { seq }
+            }
             Pushed::TooMuch { .. } => {
                 self.end(ResumeFailure::BufferOverflow);
                 Push::Overflow

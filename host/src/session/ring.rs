@@ -200,14 +200,18 @@ impl Ring {
         let seq = self.next();
         self.append(frame, now);
         self.let_go(now);
+        if self.holds_more_than(slack) { Pushed::TooMuch { seq } } else { Pushed::Queued { seq } }
+    }
+
+    /// Whether more waits than so many times the bounds.
+    pub fn holds_more_than(&self, slack: usize) -> bool {
         let Bounds { waiting_bytes, waiting_frames, window_bytes, window_frames, .. } = self.bounds;
         // A socket's window waits again when the socket is gone.
         let window = slack.saturating_sub(1);
         let bytes = waiting_bytes.saturating_mul(slack).saturating_add(window_bytes.saturating_mul(window));
         let frames = waiting_frames.saturating_mul(slack).saturating_add(window_frames.saturating_mul(window));
-        let too_much = self.waiting.bytes > bytes.saturating_add(self.allowance.bytes)
-            || self.waiting.frames > frames.saturating_add(self.allowance.frames);
-        if too_much { Pushed::TooMuch { seq } } else { Pushed::Queued { seq } }
+        self.waiting.bytes > bytes.saturating_add(self.allowance.bytes)
+            || self.waiting.frames > frames.saturating_add(self.allowance.frames)
     }
 
     /// Moves what waits to the end of `batch`, as far as the window and the size of a batch allow, and

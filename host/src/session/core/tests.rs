@@ -164,7 +164,7 @@ impl World {
                 self.cut();
             }
             Push::Overflow => {
-                assert!(matches!(was, Life::Detached { .. }));
+                assert!(!matches!(was, Life::Ended { .. }));
                 assert_eq!(self.core.life(), Life::Ended { why: ResumeFailure::BufferOverflow });
             }
             Push::Ended => assert!(matches!(was, Life::Ended { .. })),
