@@ -266,8 +266,9 @@ impl Deliver {
         };
         let session = session.clone();
         self.lifecycle.after(async move {
+            let mut finished = session.handlers.finished();
             while !session.handlers.is_idle() {
-                session.handlers.finished_one().await;
+                finished.next().await;
             }
             this.forget(&session, left);
         });

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
@@ -23,10 +23,24 @@ pub(crate) struct Handlers {
 
 struct Shared {
     inbox: Mutex<Inbox<Job>>,
-    /// Wakes whoever waits for one to finish.
-    finished: Notify,
+    /// Wakes everybody who waits for one to finish: for a moment, two sockets can.
+    finished: watch::Sender<()>,
     abandoned: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// Who waits for handlers to finish.
+#[derive(Debug)]
+pub(crate) struct Finished(watch::Receiver<()>);
+
+impl Finished {
+    /// Returns when one or more have finished since the last return.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The session is gone, and so is everything that could finish.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -40,7 +54,7 @@ impl Handlers {
     pub fn new(capacity: usize, tasks: TaskTracker) -> Self {
         let shared = Shared {
             inbox: Mutex::new(Inbox::new(capacity)),
-            finished: Notify::new(),
+            finished: watch::Sender::new(()),
             abandoned: CancellationToken::new(),
             tasks,
         };
@@ -69,9 +83,9 @@ impl Handlers {
         self.shared.inbox().is_idle()
     }
 
-    /// Returns when one has finished since the last return. One task may wait.
-    pub async fn finished_one(&self) {
-        self.shared.finished.notified().await;
+    /// Sees every handler that finishes from now on.
+    pub fn finished(&self) -> Finished {
+        Finished(self.shared.finished.subscribe())
     }
 
     /// Whether the host has no time left for them.
@@ -104,7 +118,7 @@ impl Shared {
                 tracing::error!("the host panicked while it handled a message");
             }
             let next = self.inbox().finished(&lane);
-            self.finished.notify_one();
+            self.finished.send_replace(());
             match next {
                 Some(next) => job = next,
                 None => return,
@@ -150,8 +164,9 @@ mod tests {
     async fn a_panic_ends_one_message_and_abandoning_ends_all() {
         let tasks = TaskTracker::new();
         let handlers = Handlers::new(8, tasks.clone());
+        let mut finished = handlers.finished();
         assert!(handlers.accept(Lane::Concurrent, async { panic!("on purpose") }.boxed()).is_ok());
-        handlers.finished_one().await;
+        finished.next().await;
         assert!(handlers.is_idle());
         assert!(handlers.accept(Lane::Concurrent, std::future::pending().boxed()).is_ok());
         handlers.abandon();

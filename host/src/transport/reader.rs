@@ -29,7 +29,7 @@ use crate::{
     admission::MessageRate,
     auth::expiry::{Due, Expiry},
     dispatch::{ResumeAsked, Step},
-    session::{Attachment, Frame, Order, Session, state::Event},
+    session::{Attachment, Frame, Order, Session, handlers::Finished, state::Event},
 };
 
 /// How long a client waits silently for one of its own messages to finish.
@@ -67,6 +67,8 @@ pub(crate) struct Reader<'a> {
     line: &'a Line,
     /// The line's own.
     attachment: Attachment,
+    /// Of the session's handlers.
+    finished: Finished,
     codec: Codec,
     rate: MessageRate,
     heartbeat: Heartbeat,
@@ -95,6 +97,7 @@ impl<'a> Reader<'a> {
             line,
             codec,
             rate: edge.admission.message_rate(&attachment.session.principal()),
+            finished: attachment.session.handlers.finished(),
             attachment,
             heartbeat: Heartbeat::new(now),
             expiry: Expiry::new(expires_at),
@@ -124,7 +127,6 @@ impl<'a> Reader<'a> {
         tokio::pin!(closing, ordered, evicted, alarm);
         loop {
             let patience = self.held.as_ref().map(|(_, until)| *until);
-            let handlers = self.session().handlers.clone();
             if self.session().is_filling() {
                 // The writer is in the same task: without a turn of its own, answers that come faster
                 // than it gets one would look like a client that does not read.
@@ -141,7 +143,7 @@ impl<'a> Reader<'a> {
                     }
                 },
                 () = &mut evicted => self.close(CloseCode::Evicted),
-                () = handlers.finished_one() => self.make_room(),
+                () = self.finished.next() => self.make_room(),
                 () = &mut alarm => {
                     let next = self.watch();
                     alarm.as_mut().reset(next.into());
@@ -239,6 +241,7 @@ impl<'a> Reader<'a> {
         match self.edge.dispatcher.resume(self.session(), &self.line.connection, asked) {
             Some(attachment) => {
                 self.may_resume_until = None;
+                self.finished = attachment.session.handlers.finished();
                 self.attachment = attachment.clone();
                 self.line.attach(attachment);
             }
@@ -332,7 +335,7 @@ impl<'a> Reader<'a> {
         let finish = async {
             let handlers = self.session().handlers.clone();
             while !handlers.is_idle() || self.held.is_some() {
-                handlers.finished_one().await;
+                self.finished.next().await;
                 self.make_room();
             }
         };
