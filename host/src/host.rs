@@ -110,16 +110,32 @@ impl Host {
         Ok(Self { config, plugins, sessions, dispatcher, store, shutdown, address, admin_address })
     }
 
-    /// Says goodbye to every client, and returns when all work has ended or its time is over.
-    pub async fn leave(&self) {
+    /// Says goodbye to every client, and returns when all work has ended or its time is over, and sessions
+    /// are saved.
+    pub async fn leave(&self) -> anyhow::Result<()> {
         let limit = self.config.load().server.drain_timeout;
         let finished = self.shutdown.drain(limit, self.ask_to_leave(), || self.abandon()).await;
         let (dispatcher, store) = (self.dispatcher.clone(), self.store.clone());
-        let saved = tokio::task::spawn_blocking(move || dispatcher.save(&store)).await;
-        match saved.map_err(anyhow::Error::from).and_then(|saved| Ok(saved?)) {
-            Ok(sessions) => tracing::info!(finished, sessions, "left; sessions wait for the next start"),
-            Err(error) => tracing::error!(%error, "sessions are lost: they could not be saved"),
+        let sessions = tokio::task::spawn_blocking(move || dispatcher.save(&store))
+            .await?
+            .with_context(|| format!("{} sessions are lost: they could not be saved", self.sessions.len()))?;
+        tracing::info!(finished, sessions, "left; sessions wait for the next start");
+        Ok(())
+    }
+
+    /// Gives up what is under way, so that leaving takes no longer.
+    pub fn abandon(&self) {
+        for session in self.sessions.all() {
+            session.handlers.abandon();
+            if let Some(connection) = session.connection() {
+                connection.order(Order::Abandon);
+            }
         }
+    }
+
+    /// Sessions that are lost if the process ends now.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
     }
 
     /// In batches, so that the goodbyes of many clients do not keep those waiting whose handlers finish.
@@ -129,15 +145,6 @@ impl Host {
                 connection.order(Order::Leave);
             }
             tokio::time::sleep(BETWEEN_BATCHES).await;
-        }
-    }
-
-    fn abandon(&self) {
-        for session in self.sessions.all() {
-            session.handlers.abandon();
-            if let Some(connection) = session.connection() {
-                connection.order(Order::Abandon);
-            }
         }
     }
 

@@ -236,11 +236,12 @@ impl Session {
         self.lock().last_client_id = Some(id.into());
     }
 
-    /// Whether the frame of this number is written to the socket of the moment anyway, because it was
-    /// missed on an earlier one.
+    /// Whether the frame of this number is on its way to a client that came back, which missed it on an
+    /// earlier socket. Once it has arrived, who asks again wants it again.
     pub fn replays(&self, seq: u64) -> bool {
         let inner = self.lock();
-        inner.connection.is_some() && inner.replayed_after.is_some_and(|after| seq > after)
+        let resumed = inner.connection.is_some() && inner.replayed_after.is_some_and(|after| seq > after);
+        resumed && seq > inner.core.ring().confirmed()
     }
 
     /// How the last socket ended, in the words of the plugin contract.

@@ -141,11 +141,11 @@ impl ResumeFailure {
         match self {
             Self::UnknownSession => "go on with the fresh session, and load again what it shows",
             Self::WindowExceeded => {
-                "messages were lost: go on with the fresh session, load again what it shows, and come back sooner next time"
+                "messages that you missed are no longer kept: go on with the fresh session, and load again what it shows"
             }
             Self::BufferOverflow => "messages were lost: go on with the fresh session, and load again what it shows",
             Self::EpochMismatch => {
-                "the server started anew: go on with the fresh session, load again what it shows, and send again what was not answered"
+                "the server started anew: go on with the fresh session, and load again what it shows; what was not answered may have happened, so send it again only if doing it twice does no harm"
             }
             Self::SeqAhead => "the client counts wrongly, or mixes up two sessions: go on with the fresh session",
             Self::IdentityMismatch => "connect with a token of the session's own user, or go on with the fresh session",

@@ -45,6 +45,27 @@ async fn a_repeat_is_answered_from_the_record_and_executed_once() {
 }
 
 #[tokio::test]
+async fn a_repeat_after_the_replay_has_arrived_is_answered_again() {
+    let server = with_counter().start().await;
+    let mut before = Client::connect(&server, "alice").await;
+    let id = Ids::default().next();
+    let text = count(&id, &json!({ "key": "k" }));
+    let first = ask(&mut before, &id, &text).await;
+
+    let mut alice = Client::connect(&server, "alice").await;
+    let known = |field: &str| before.established[field].clone();
+    let resume = json!({ "session_id": known("session_id"), "resume_token": known("resume_token"),
+        "epoch": known("epoch"), "last_seq": 0 });
+    alice.send("resume", resume).await;
+    assert_eq!(alice.expect("counted").await["seq"], first["seq"], "the replay");
+    alice.expect("replay_complete").await;
+    alice.send("ack", json!({ "seq": first["seq"] })).await;
+    let again = ask(&mut alice, &id, &text).await;
+    assert_eq!(again["payload"], first["payload"]);
+    assert!(again["seq"].as_u64() > first["seq"].as_u64(), "a message of its own: {again}");
+}
+
+#[tokio::test]
 async fn a_repeat_from_another_session_of_the_user_is_one_too() {
     let server = with_counter().start().await;
     let mut laptop = Client::connect(&server, "alice").await;

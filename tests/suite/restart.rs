@@ -290,6 +290,27 @@ async fn a_message_that_the_deadline_abandoned_is_answered_as_interrupted() {
 }
 
 #[tokio::test]
+async fn a_second_signal_abandons_what_is_under_way_and_sessions_are_saved_all_the_same() {
+    let mut server = Server::builder()
+        .system()
+        .plugin("slow", guest("slow"))
+        .config("[plugins.slow.limits]\ndeadline = \"60s\"\ncpu_time = \"60s\"")
+        .start()
+        .await;
+    let mut alice = ResumingClient::of(server.url(), "alice").await;
+    let id = alice.send("slow", json!({ "ms": 50_000 })).await;
+    server.logged(&["slow call begins"]).await;
+    server.terminate();
+    server.logged(&["leaving"]).await;
+    server.terminate();
+    assert!(server.ended().await.success());
+    let _server = server.start_again().await;
+    let answer = alice.answer_to(&id).await;
+    assert_eq!(answer["payload"]["code"], "MESSAGE_INTERRUPTED", "{answer}");
+    assert!(matches!(alice.outcomes[..], [Outcome::Fresh, Outcome::Resumed { .. }]), "{:?}", alice.outcomes);
+}
+
+#[tokio::test]
 async fn a_store_that_is_damaged_is_set_aside_and_the_server_starts() {
     for damage in ["garbage", "truncated", "empty"] {
         let mut server = Server::start().await;

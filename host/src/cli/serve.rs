@@ -66,12 +66,20 @@ pub(crate) fn run(args: ServeArgs, service: Service) -> anyhow::Result<()> {
         };
         announce(&host, args.json, &hints)?;
         let signal = signals.next().await;
-        tracing::info!(?signal, "leaving; a second signal ends at once");
+        tracing::info!(?signal, "leaving; a second signal abandons what is under way, a third ends at once");
+        let leaving = host.leave();
+        tokio::pin!(leaving);
         tokio::select! {
-            () = host.leave() => {}
-            signal = signals.next() => tracing::warn!(?signal, "ending at once"),
+            left = &mut leaving => return left,
+            signal = signals.next() => {
+                tracing::warn!(?signal, "abandoning what is under way");
+                host.abandon();
+            }
         }
-        Ok(())
+        tokio::select! {
+            left = &mut leaving => left,
+            _ = signals.next() => anyhow::bail!("ended at once: {} sessions were not saved", host.sessions()),
+        }
     });
     runtime.shutdown_timeout(LAST_THREADS);
     result

@@ -110,8 +110,8 @@ pub(super) fn control(session: &Session, message_type: &str, payload: impl Seria
 }
 
 fn ack(attachment: &Attachment, message: &ClientMessage<'_>) -> Result<Step, Refused> {
-    let Ack { seq } = serde_json::from_str(message.payload_text())
-        .map_err(|_| Refused::to(message, reply::payload("/payload/seq: a whole number from 0 on is needed".into())))?;
+    let Ack { seq } =
+        serde_json::from_str(message.payload_text()).map_err(|_| Refused::to(message, reply::ack_malformed()))?;
     match attachment.ack(seq) {
         Ok(()) => Ok(Step::Done),
         Err(_) => Err(Refused::to(message, reply::ack_ahead(seq, attachment.written()))),
@@ -120,10 +120,17 @@ fn ack(attachment: &Attachment, message: &ClientMessage<'_>) -> Result<Step, Ref
 
 fn ask_to_resume(message: &ClientMessage<'_>) -> Result<Step, Refused> {
     // The decoder's own words could quote the token.
-    let request = serde_json::from_str(message.payload_text()).map_err(|_| {
-        let problem =
-            "/payload: `session_id`, `resume_token` and `epoch` (strings) and `last_seq` (a number) are needed";
-        Refused::to(message, reply::payload(problem.into()))
-    })?;
+    let request = serde_json::from_str(message.payload_text())
+        .map_err(|_| Refused::to(message, reply::resume_malformed(&wrong_field(message.payload_text()))))?;
     Ok(Step::Resume(ResumeAsked { request, correlation_id: message.answer_correlation().map(Into::into) }))
+}
+
+/// Which field of a `resume` is wrong, without its value.
+fn wrong_field(payload: &str) -> String {
+    let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(payload).unwrap_or_default();
+    let texts = ["session_id", "resume_token", "epoch"];
+    match texts.into_iter().find(|name| !fields.get(*name).is_some_and(serde_json::Value::is_string)) {
+        Some(name) => format!("/payload/{name}: a string is needed"),
+        None => "/payload/last_seq: a whole number from 0 on is needed".to_owned(),
+    }
 }

@@ -94,6 +94,16 @@ pub(crate) fn resume_too_late() -> Reply {
         .help("open another socket, and send `resume` before anything else".into())
 }
 
+/// There is no second chance on the same socket, because this was its first frame.
+pub(crate) fn resume_malformed(problem: &str) -> Reply {
+    let help = "send {\"session_id\", \"resume_token\", \"epoch\", \"last_seq\"} as the first frame of another socket, or go on with the fresh session";
+    payload(problem.to_owned()).help(help.into())
+}
+
+pub(crate) fn ack_malformed() -> Reply {
+    payload("/payload/seq: a whole number from 0 on is needed".into()).help("send {\"seq\": N}".into())
+}
+
 pub(crate) fn ack_ahead(seq: u64, sent: u64) -> Reply {
     Reply::new(ErrorCode::AckInvalid, format!("/payload/seq: {seq} was not sent yet; the last was {sent}"))
 }

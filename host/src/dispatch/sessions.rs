@@ -32,6 +32,9 @@ use crate::{
 /// Frames that wait for one client. Small frames cost more than their bytes; this bounds the rest.
 const MAX_WAITING_FRAMES: usize = 16_384;
 
+/// `ss_` and 128 bits in hexadecimal digits.
+const SESSION_ID_LENGTH: usize = 3 + 32;
+
 /// Why a detached session is given up.
 const LOST: [&str; 4] = ["expired", "memory", "user_limit", "overflow"];
 
@@ -54,7 +57,7 @@ impl Dispatcher {
         let resume_token = token::new_token();
         let core = Core::new(Ring::new(bounds(&config)), &deliver.run, TokenDigest::of(&resume_token));
         let parts = Parts {
-            id: format!("ss_{:032x}", rand::random::<u128>()).into(),
+            id: format!("ss_{:0width$x}", rand::random::<u128>(), width = SESSION_ID_LENGTH - 3).into(),
             principal,
             resumable,
             handlers: Handlers::new(config.limits.max_in_flight, self.connections.clone()),
@@ -98,7 +101,9 @@ impl Dispatcher {
                 Some(attachment)
             }
             Err(reason) => {
-                tracing::info!(session_id = asked.request.session_id, reason = reason.as_str(), "not resumed");
+                // The client's own text, of which a log line takes no more than a real one has.
+                let session_id: String = asked.request.session_id.chars().take(SESSION_ID_LENGTH).collect();
+                tracing::info!(session_id, reason = reason.as_str(), "not resumed");
                 let help = reason.help().into();
                 host_message::control(fresh, "resume_failed", ResumeFailed { reason, help });
                 None
@@ -189,6 +194,7 @@ impl Dispatcher {
     /// Ends sessions whose client stayed away too long, or whose memory others need, until `stop`.
     pub async fn look_after_detached(&self, stop: CancellationToken) {
         let detached = self.deliver.sessions.detached.clone();
+        let mut changes = self.config.subscribe();
         loop {
             let next = self.sweep();
             let due = async {
@@ -200,6 +206,8 @@ impl Dispatcher {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = detached.attention() => {}
+                // The budget may have become smaller.
+                Ok(()) = changes.changed() => {}
                 () = due => {}
             }
         }

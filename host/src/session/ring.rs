@@ -171,6 +171,11 @@ impl Ring {
         self.sent
     }
 
+    /// The number of the last frame that is known to have arrived.
+    pub fn confirmed(&self) -> u64 {
+        self.confirmed
+    }
+
     /// The number of the next frame to be written.
     pub fn cursor(&self) -> u64 {
         self.cursor

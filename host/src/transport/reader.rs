@@ -35,15 +35,13 @@ use crate::{
 /// How long a client waits silently for one of its own messages to finish.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What refused frames in a row may add up to before the connection is closed: a client with a bug
-/// notices earlier, one that probes is stopped.
-const MAX_FAULTS: u32 = 1_000;
+/// Frames in a row that are wrong before the connection is closed: a client with a bug notices earlier,
+/// one that probes is stopped.
+const MAX_FAULTS: u32 = 100;
 
-/// A frame that was wrong: a hundred of them are too many.
-const WRONG: u32 = 10;
-
-/// A frame that came too soon: a whole burst can have been under way before the first answer came.
-const TOO_FAST: u32 = 1;
+/// By how many more messages may come too fast than come in time. A whole burst can have been under way
+/// before its client heard the first refusal; who goes on at more than twice the rate does not listen.
+const MAX_TOO_FAST: u32 = 1_000;
 
 /// How long plugins do not hear of a session whose client says nothing: it may be about to resume an
 /// earlier one, which takes it a round trip.
@@ -84,6 +82,7 @@ pub(crate) struct Reader<'a> {
     /// Patience ran out, and no handler has finished since.
     stalled: bool,
     faults: u32,
+    too_fast: u32,
 }
 
 impl<'a> Reader<'a> {
@@ -107,6 +106,7 @@ impl<'a> Reader<'a> {
             held: None,
             stalled: false,
             faults: 0,
+            too_fast: 0,
         }
     }
 
@@ -214,21 +214,31 @@ impl<'a> Reader<'a> {
         self.begin();
         match step {
             Step::Run(lane, job) => {
-                self.faults = 0;
+                self.was_good();
                 if self.session().handlers.accept(lane, job).is_err() {
                     self.refuse_overflow(frame);
                 }
             }
-            Step::Done => self.faults = 0,
+            Step::Done => self.was_good(),
             Step::Unserved | Step::Resume(_) => {}
-            Step::Refused => self.count_fault(WRONG),
-            Step::TooFast => self.count_fault(TOO_FAST),
+            Step::Refused => {
+                self.faults += 1;
+                self.stop_abuse();
+            }
+            Step::TooFast => {
+                self.too_fast += 1;
+                self.stop_abuse();
+            }
         }
     }
 
-    fn count_fault(&mut self, weight: u32) {
-        self.faults += weight;
-        if self.faults >= MAX_FAULTS {
+    fn was_good(&mut self) {
+        self.faults = 0;
+        self.too_fast = self.too_fast.saturating_sub(1);
+    }
+
+    fn stop_abuse(&self) {
+        if self.faults >= MAX_FAULTS || self.too_fast >= MAX_TOO_FAST {
             self.close(CloseCode::PolicyViolation);
         }
     }
