@@ -25,6 +25,7 @@ mod protocol_page;
 mod readme_tour;
 mod restart;
 mod resume;
+mod resume_corners;
 mod resume_refused;
 mod revocation;
 mod storm;
