@@ -105,7 +105,8 @@ impl Dispatcher {
         }
         let message = ClientMessage::parse(frame, config.limits.max_json_depth)
             .map_err(|fault| Refused::from(fault).unless_over(rate))?;
-        // Acknowledgements make room, and are asked for; and who comes back has only one chance to say so.
+        // Acknowledgements make room, and are asked for. Who comes back has one chance to say so, and is counted
+        // by the reader when that is over.
         if !matches!(message.message_type.as_str(), ACK | RESUME) {
             rate.check(Some(&message.message_type))
                 .map_err(|rate| Refused::to(&message, reply::rate_limited(&rate)))?;

@@ -203,6 +203,9 @@ impl Session {
                 Ok(seq)
             }
             Push::Overflow => {
+                if let Some(connection) = &inner.connection {
+                    connection.close(CloseCode::SlowConsumer);
+                }
                 self.settle(&mut inner);
                 self.detached.overflowed(&self.id);
                 Err(Ended)
@@ -219,6 +222,11 @@ impl Session {
         let next = inner.core.ring().next();
         inner.control.push_back((next, bytes.into()));
         connection.wake();
+    }
+
+    /// Takes what of the connection alone was not written yet.
+    pub fn take_control(&self) -> Vec<Bytes> {
+        self.lock().control.drain(..).map(|(_, bytes)| bytes).collect()
     }
 
     /// Whether so much waits that the writer should have its turn before there is more.
@@ -275,7 +283,7 @@ impl Session {
         self.finish(&mut self.lock(), why);
     }
 
-    /// Lets a socket take over that has shown whose it is. `announce` makes the frame that goes ahead of
+    /// Lets a socket take over that has shown whose it is. `announce` makes the frames that go ahead of
     /// the replay, and the one behind it.
     pub fn resume(
         &self,
@@ -283,13 +291,13 @@ impl Session {
         next: token::TokenDigest,
         window: Duration,
         connection: &Arc<Connection>,
-        announce: impl FnOnce(Resumption, Option<&str>) -> (Bytes, Bytes),
+        announce: impl FnOnce(Resumption, Option<&str>) -> (Vec<Bytes>, Bytes),
     ) -> Result<Replay, ResumeFailure> {
         let mut inner = self.lock();
         let resumption = inner.core.resume(request, next, window, Instant::now())?;
         let (before, after) = announce(resumption, inner.last_client_id.as_deref());
         inner.control.clear();
-        inner.control.push_back((resumption.replay_from, before));
+        inner.control.extend(before.into_iter().map(|bytes| (resumption.replay_from, bytes)));
         inner.control.push_back((resumption.replay_to + 1, after));
         inner.replayed_after = Some(request.last_seq);
         let fenced = inner.connection.replace(connection.clone());

@@ -140,7 +140,9 @@ impl Deliver {
         })?;
         let volatile = (emission.delivery == Delivery::Volatile).then(|| emission.message_type.clone());
         let frame = Frame { bytes, volatile };
-        let numbers = receivers.iter().filter_map(|session| session.push(frame.clone()).ok());
+        // One that a session can never hold would end it.
+        let able = receivers.iter().filter(|session| session.can_hold(frame.bytes.len()));
+        let numbers = able.filter_map(|session| session.push(frame.clone()).ok());
         let (reached, last) = numbers.fold((0, None), |(reached, _), seq| (reached + 1, Some(seq)));
         last.map(|seq| (reached, seq)).ok_or(Unreachable)
     }

@@ -38,7 +38,12 @@ impl Dispatcher {
     pub fn save(&self, store: &Store) -> Result<usize, StoreError> {
         let deliver = &self.deliver;
         let now = SystemTime::now();
-        let sessions: Vec<_> = deliver.sessions.all().into_iter().filter(|session| session.resumable).collect();
+        let sessions: Vec<_> = deliver
+            .sessions
+            .all()
+            .into_iter()
+            .filter(|session| session.resumable && session.ended().is_none())
+            .collect();
         let epochs: Vec<String> = std::iter::once(&deliver.run)
             .chain(deliver.earlier_runs.load().iter())
             .take(MAX_EPOCHS)

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Dispatcher, ResumeAsked, deliver::Deliver, discovery, host_message, reply};
 use crate::{
+    admission::RateExceeded,
     auth::Principal,
     config::Config,
     session::{
@@ -95,9 +96,11 @@ impl Dispatcher {
         match resumed {
             Ok(attachment) => {
                 tracing::info!(session_id = %attachment.session.id, "resumed");
-                // Nobody has used it: there is nothing to tell plugins of.
-                self.deliver.sessions.remove(fresh);
                 fresh.end(ResumeFailure::UnknownSession);
+                // Plugins may have heard of it, if the client took its time.
+                self.deliver.forget_session(fresh);
+                // And of this one not yet, if its first socket was lost at once.
+                self.begin(&attachment.session);
                 Some(attachment)
             }
             Err(reason) => {
@@ -111,9 +114,10 @@ impl Dispatcher {
         }
     }
 
-    /// Tells a client that it is too late to resume on this socket.
-    pub fn refuse_resume(&self, session: &Session, asked: &ResumeAsked) {
-        self.deliver.error(session, reply::resume_too_late(), asked.correlation_id.as_deref());
+    /// Tells a client that it is too late to resume on this socket, or that it asks too often.
+    pub fn refuse_resume(&self, session: &Session, asked: &ResumeAsked, in_time: Result<(), RateExceeded>) {
+        let reply = in_time.map_or_else(|exceeded| reply::rate_limited(&exceeded), |()| reply::resume_too_late());
+        self.deliver.error(session, reply, asked.correlation_id.as_deref());
     }
 
     fn try_resume(
@@ -137,7 +141,11 @@ impl Dispatcher {
         };
         let window = self.config.load().sessions.resume_window;
         let announce = |resumption: Resumption, last_client_id: Option<&str>| {
-            announcements(&session, &next, resumption, last_client_id)
+            let (resumed, complete) = announcements(&session, &next, resumption, last_client_id);
+            // A client that asked at once has yet to hear that it is connected.
+            let mut before = fresh.take_control();
+            before.push(resumed);
+            (before, complete)
         };
         let replay = session.resume(asked, TokenDigest::of(&next), window, connection, announce)?;
         session.renew(principal);
@@ -167,6 +175,10 @@ impl Dispatcher {
         }
         // It has not resumed another: it was one of its own, however short.
         self.begin(&attachment.session);
+        // The socket may have been closing for another reason when the token was revoked.
+        if self.end_if_revoked(&attachment.session) {
+            return;
+        }
         let max = self.config.load().sessions.max_detached_per_user;
         let principal = attachment.session.principal();
         let mut left_ones: Vec<_> = self

@@ -126,6 +126,11 @@ impl Core {
             Life::Detached { .. } => SLACK_DETACHED,
             Life::Ended { .. } => return Push::Ended,
         };
+        if frame.bytes.len() > self.ring.bounds().waiting_bytes {
+            // Nobody could ever take it, and whoever came back for it would be closed for it again.
+            self.end(ResumeFailure::BufferOverflow);
+            return Push::Overflow;
+        }
         match self.ring.push(frame, slack, now) {
             Pushed::Queued { seq } => Push::Queued { seq, conflated: false },
             Pushed::Conflated { seq } => Push::Queued { seq, conflated: true },

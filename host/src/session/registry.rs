@@ -69,7 +69,12 @@ impl Sessions {
         if *from != *session.first_connection_id {
             self.by_connection.remove(from);
         }
-        self.by_connection.insert(session.connection_id(), session.clone());
+        let id = session.connection_id();
+        self.by_connection.insert(id.clone(), session.clone());
+        // Another socket may have taken over meanwhile, and have been here first.
+        if id != session.connection_id() && id != session.first_connection_id {
+            self.by_connection.remove(&id);
+        }
     }
 
     /// Says whether it was here.

@@ -65,6 +65,8 @@ pub(crate) struct Ring {
     sent: u64,
     /// The last that is known to have arrived.
     confirmed: u64,
+    /// Whether somebody listens: what arrived does not grow old while nobody can say more about it.
+    ages: bool,
     /// What was written since a receipt was last asked for.
     unasked: Size,
     kept: Size,
@@ -131,6 +133,7 @@ impl Ring {
             cursor: 1,
             sent: 0,
             confirmed: 0,
+            ages: true,
             unasked: Size::default(),
             kept: Size::default(),
             in_flight: Size::default(),
@@ -263,6 +266,7 @@ impl Ring {
     /// The socket is gone: what was in flight on it waits again.
     pub fn rewind(&mut self) {
         self.start_after(self.confirmed);
+        self.ages = false;
         self.allowance = Size::default();
     }
 
@@ -278,6 +282,7 @@ impl Ring {
             self.first += 1;
         }
         self.confirmed = last;
+        self.ages = true;
         self.start_after(last);
         self.allowance = self.waiting;
     }
@@ -287,7 +292,7 @@ impl Ring {
         while self.kept.frames > 0
             && (self.kept.bytes > self.bounds.window_bytes
                 || self.kept.frames > self.bounds.window_frames
-                || self.frames.front().is_some_and(|oldest| now > oldest.since + self.bounds.kept_for))
+                || (self.ages && self.frames.front().is_some_and(|oldest| now > oldest.since + self.bounds.kept_for)))
         {
             self.drop_first();
         }

@@ -17,7 +17,7 @@ fn attachment(session: &Arc<Session>, generation: u64) -> Attachment {
 
 fn taken_over(session: &Arc<Session>) -> Attachment {
     let request = ResumeRequest { token: TokenDigest::of(TOKEN), epoch: "epoch", last_seq: 0 };
-    let announce = |_, _: Option<&str>| (Bytes::from("resumed"), Bytes::from("replay_complete"));
+    let announce = |_, _: Option<&str>| (vec![Bytes::from("resumed")], Bytes::from("replay_complete"));
     let next = TokenDigest::of("next");
     let replay = session.resume(request, next, Duration::from_secs(60), &connection("ws_new"), announce);
     attachment(session, replay.ok().unwrap().resumption.generation)

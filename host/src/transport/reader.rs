@@ -246,7 +246,13 @@ impl<'a> Reader<'a> {
     /// The client wants to go on with an earlier session, which it can only say first of all.
     fn resume(&mut self, asked: &ResumeAsked) {
         if !std::mem::take(&mut self.is_first) {
-            return self.edge.dispatcher.refuse_resume(self.session(), asked);
+            let in_time = self.rate.check(None);
+            match in_time {
+                Ok(()) => self.faults += 1,
+                Err(_) => self.too_fast += 1,
+            }
+            self.edge.dispatcher.refuse_resume(self.session(), asked, in_time);
+            return self.stop_abuse();
         }
         match self.edge.dispatcher.resume(self.session(), &self.line.connection, asked) {
             Some(attachment) => {
@@ -254,6 +260,10 @@ impl<'a> Reader<'a> {
                 self.finished = attachment.session.handlers.finished();
                 self.attachment = attachment.clone();
                 self.line.attach(attachment);
+                if self.edge.shutdown.is_draining() {
+                    // The session may have been told before, on a socket that it has no more.
+                    self.line.connection.order(Order::Leave);
+                }
             }
             None => self.begin(),
         }

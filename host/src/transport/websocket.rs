@@ -48,9 +48,6 @@ const READ_BUFFER: usize = 4 * 1024;
 /// What is collected before a write to the kernel.
 const WRITE_BUFFER: usize = 8 * 1024;
 
-/// Room for the engine's own frames (pong, close) and frame heads.
-const WRITE_SLACK: usize = 4 * 1024;
-
 /// For what waits in the outbox, and the close frame, once it is decided that the socket closes.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
@@ -181,8 +178,8 @@ fn engine_config(limits: &LimitConfig) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
-        // A single frame can be as large as all that may wait.
-        .max_write_buffer_size(WRITE_BUFFER + limits.max_outbound_bytes + WRITE_SLACK)
+        // It holds one batch and one frame, whose size the session bounds: a write waits until there is room.
+        .max_write_buffer_size(usize::MAX)
         .max_message_size(Some(limits.max_frame_bytes))
         .max_frame_size(Some(limits.max_frame_bytes))
 }
