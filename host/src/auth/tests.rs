@@ -72,6 +72,13 @@ fn log() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
             Ok(())
         }
     }
+    // Other tests reach the same places in the code at the same time and have nobody who listens. Without
+    // one who always does, what they find could be remembered for this thread, too.
+    static LISTENER: std::sync::Once = std::sync::Once::new();
+    LISTENER.call_once(|| {
+        let everything = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::sink);
+        let _ = tracing::subscriber::set_global_default(everything.finish());
+    });
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&lines);
     let subscriber = tracing_subscriber::fmt()

@@ -72,27 +72,6 @@ impl Deliver {
         })
     }
 
-    /// A plugin's answer. Returns its number, unless nobody is left to tell.
-    pub fn answer(
-        &self,
-        session: &Session,
-        request: &Request,
-        answer: GuestMessage,
-    ) -> Result<Option<u64>, CallFailure> {
-        if answer.message_type.is_reserved() {
-            return Err(CallFailure::AnswerInvalid(format!("the type {:?} belongs to the host", answer.message_type)));
-        }
-        let correlation_id = answer.correlation_id.as_deref().or(request.correlation_id.as_deref());
-        let bytes = encode(&answer.message_type, &answer.payload, correlation_id)
-            .map_err(|problem| CallFailure::AnswerInvalid(problem.to_string()))?;
-        if !session.can_hold(bytes.len()) {
-            // Not the client's fault: it would be closed as a slow consumer, however fast it is.
-            let problem = format!("it has {} bytes, which is more than `limits.max_outbound_bytes`", bytes.len());
-            return Err(CallFailure::AnswerInvalid(problem));
-        }
-        Ok(session.push(Frame::kept(bytes)).ok())
-    }
-
     /// Returns the error's number, unless nobody is left to tell.
     pub fn error(&self, session: &Session, reply: Reply, correlation_id: Option<&str>) -> Option<u64> {
         self.metrics.errors_sent.get_or_create(&Code { code: reply.label }).inc();
@@ -236,6 +215,22 @@ impl Deliver {
     pub(super) fn as_effects(&self) -> Option<Arc<dyn Effects>> {
         self.this.upgrade().map(|this| this as Arc<dyn Effects>)
     }
+}
+
+/// The frame of a plugin's answer, if it can be one.
+pub(super) fn answer(session: &Session, request: &Request, answer: &GuestMessage) -> Result<Frame, CallFailure> {
+    if answer.message_type.is_reserved() {
+        return Err(CallFailure::AnswerInvalid(format!("the type {:?} belongs to the host", answer.message_type)));
+    }
+    let correlation_id = answer.correlation_id.as_deref().or(request.correlation_id.as_deref());
+    let bytes = encode(&answer.message_type, &answer.payload, correlation_id)
+        .map_err(|problem| CallFailure::AnswerInvalid(problem.to_string()))?;
+    if !session.can_hold(bytes.len()) {
+        // Not the client's fault: it would be closed as a slow consumer, however fast it is.
+        let problem = format!("it has {} bytes, which is more than `limits.max_outbound_bytes`", bytes.len());
+        return Err(CallFailure::AnswerInvalid(problem));
+    }
+    Ok(Frame::kept(bytes))
 }
 
 fn encode(message_type: &MessageType, payload: &str, correlation_id: Option<&str>) -> serde_json::Result<Bytes> {

@@ -12,7 +12,7 @@ use switchboard_protocol::{ClientMessage, ErrorCode, MessageType, unix_seconds};
 use super::{
     Dispatcher,
     context::Request,
-    deliver::Deliver,
+    deliver::{self, Deliver},
     reply::{self, Reply},
 };
 use crate::{
@@ -122,11 +122,12 @@ impl Handling {
     }
 
     /// The handler's answer. Returns the word for it in metrics.
-    pub fn answer(self, request: &Request, answer: GuestMessage) -> &'static str {
-        let stored = self.ticket.as_ref().map(|_| stored(&answer.message_type, &answer.payload));
-        match self.deliver.answer(&self.session, request, answer) {
-            Ok(seq) => {
-                self.told(stored, seq);
+    pub fn answer(mut self, request: &Request, answer: GuestMessage) -> &'static str {
+        match deliver::answer(&self.session, request, &answer) {
+            Ok(frame) => {
+                let stored = self.ticket.as_ref().map(|_| stored(&answer.message_type, &answer.payload));
+                let session = self.session.clone();
+                self.tell(stored, false, || session.push(frame).ok());
                 "answered"
             }
             Err(failure) => self.failure(request, &failure),
@@ -134,16 +135,16 @@ impl Handling {
     }
 
     /// The handler said nothing more than it had sent already.
-    pub fn silence(self) -> &'static str {
+    pub fn silence(mut self) -> &'static str {
         let (stored, seq) = self.last.take();
-        self.told(stored, seq);
+        self.tell(stored, false, || seq);
         "silent"
     }
 
     /// The sandbox has told the operator already. Returns the word for it in metrics.
-    pub fn failure(self, request: &Request, failure: &CallFailure) -> &'static str {
+    pub fn failure(mut self, request: &Request, failure: &CallFailure) -> &'static str {
         match reply::call(failure, &request.version.name) {
-            Some(reply) => self.error(reply),
+            Some(reply) => self.tell_error(reply),
             // The terminal event of the run has told it.
             None => {
                 self.silence();
@@ -152,12 +153,7 @@ impl Handling {
         failure.outcome()
     }
 
-    fn error(mut self, reply: Reply) {
-        self.tell_error(reply);
-    }
-
     fn tell_error(&mut self, reply: Reply) {
-        self.stage = Stage::Told;
         // Who is asked to come back later is not answered with the same error then.
         let asks_for_repeat = reply.payload.retry_after_ms.is_some();
         let stored = self.ticket.as_ref().and_then(|_| {
@@ -168,16 +164,23 @@ impl Handling {
                 timestamp: reply.payload.timestamp,
             })
         });
-        let seq = self.deliver.error(&self.session, reply, self.correlation_id.as_deref());
-        let Some(ticket) = self.ticket.take() else { return };
-        let askers = if asks_for_repeat { ticket.forget() } else { ticket.finish(stored.clone(), seq, Instant::now()) };
-        self.deliver.answer_all(askers, stored);
+        let (deliver, session, correlation_id) =
+            (self.deliver.clone(), self.session.clone(), self.correlation_id.clone());
+        self.tell(stored, asks_for_repeat, || deliver.error(&session, reply, correlation_id.as_deref()));
     }
 
-    fn told(mut self, stored: Option<StoredAnswer>, seq: Option<u64>) {
+    /// It is in the record before the client hears of it, who may ask again at once.
+    fn tell(&mut self, stored: Option<StoredAnswer>, forget: bool, push: impl FnOnce() -> Option<u64>) {
         self.stage = Stage::Told;
-        let Some(ticket) = self.ticket.take() else { return };
-        let askers = ticket.finish(stored.clone(), seq, Instant::now());
+        let Some(ticket) = self.ticket.take() else {
+            push();
+            return;
+        };
+        let key = ticket.key();
+        let askers = if forget { ticket.forget() } else { ticket.finish(stored.clone(), None, Instant::now()) };
+        if let Some(seq) = push().filter(|_| !forget) {
+            self.deliver.answers.locate(key, seq);
+        }
         self.deliver.answer_all(askers, stored);
     }
 }

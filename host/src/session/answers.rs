@@ -142,6 +142,11 @@ impl<A: Clone> Answers<A> {
 }
 
 impl<A> Answers<A> {
+    /// The answer of a message that finished has this place in its session.
+    pub fn locate(&self, key: Key, seq: u64) {
+        self.with(key, |shard| shard.locate(key, seq));
+    }
+
     fn with<T>(&self, key: Key, work: impl FnOnce(&mut Shard<A>) -> T) -> T {
         self.counted(&self.shards[key.shard()], work)
     }
@@ -160,6 +165,11 @@ impl<A> Answers<A> {
 }
 
 impl<A> Ticket<A> {
+    /// Of its message.
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
     /// The message was handled, with this answer or with none; `seq` is the answer's place in the session
     /// that the message came from. Returns who else is to be answered.
     pub fn finish(mut self, answer: Option<StoredAnswer>, seq: Option<u64>, now: Instant) -> Vec<A> {

@@ -98,6 +98,15 @@ impl<A> Shard<A> {
         record.state.into_askers()
     }
 
+    /// The answer of a message that finished has this place in its session.
+    pub fn locate(&mut self, key: Key, seq: u64) {
+        if let Some(record) = self.records.get_mut(&key.message)
+            && matches!(record.state, State::Finished { .. })
+        {
+            record.origin.seq = Some(seq);
+        }
+    }
+
     pub fn forget(&mut self, key: Key) -> Vec<A> {
         self.records.remove(&key.message).map(|record| record.state.into_askers()).unwrap_or_default()
     }
