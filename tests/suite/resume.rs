@@ -16,6 +16,25 @@ fn with_counter() -> ServerBuilder {
 }
 
 #[tokio::test]
+async fn who_is_away_is_shown_to_operators_and_who_is_back_no_longer() {
+    let server = Server::start().await;
+    let mut alice = ResumingClient::of(server.url(), "alice").await;
+    alice.request("ping", json!({})).await;
+    alice.cut();
+    let shown = async |count: f64| {
+        eventually("the metric to follow", async || {
+            (server.metric("switchboard_sessions_detached ").await == count).then_some(())
+        })
+        .await;
+    };
+    shown(1.0).await;
+    assert!(server.metric("switchboard_sessions_detached_bytes ").await > 0.0);
+    alice.come_back().await;
+    shown(0.0).await;
+    assert!(server.metric("switchboard_sessions_detached_bytes ").await < 1.0);
+}
+
+#[tokio::test]
 async fn a_resume_after_a_cut_brings_exactly_what_was_missed() {
     let server = Server::start().await;
     let mut alice = ResumingClient::of(server.url(), "alice").await;

@@ -89,6 +89,8 @@ impl Detached {
     /// It is no longer one of them.
     pub fn leave(&self, id: &Arc<str>, since: Instant) {
         self.lists().order.remove(&(since, id.clone()));
+        // What is shown of them has changed.
+        self.attention.notify_one();
     }
 
     pub(super) fn overflowed(&self, id: &Arc<str>) {
