@@ -257,10 +257,85 @@ pub(crate) struct PluginConfig {
     pub enabled: bool,
     /// Whether the host is unready without it.
     pub required: bool,
+    /// What the operator decides; `None`: what the plugin asks for.
+    pub isolation: Option<Isolation>,
     pub limits: PluginLimits,
+    pub instances: InstanceConfig,
+    pub health: HealthConfig,
+    pub canary: CanaryConfig,
     pub grants: Grants,
     /// A JSON object, checked against the plugin's own schema when it loads.
     pub settings: Arc<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// How long an instance of a plugin lives, and who meets whom in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Isolation {
+    /// A fresh one for every call.
+    Message,
+    /// One for each session, its calls one after the other.
+    Session,
+    /// Any call in any instance that is free.
+    Shared,
+}
+
+impl Isolation {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Session => "session",
+            Self::Shared => "shared",
+        }
+    }
+}
+
+/// How long instances live that outlive a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InstanceConfig {
+    /// Kept ready before they are needed.
+    pub warm: usize,
+    /// Calls after which one is replaced.
+    pub max_calls: u32,
+    /// Age after which one is replaced.
+    pub max_age: Duration,
+    /// How long that of a session waits for the next call.
+    pub max_idle: Duration,
+    /// Linear memory beyond which one is replaced.
+    pub recycle_memory_bytes: usize,
+}
+
+/// When a version, or a message, is left alone for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HealthConfig {
+    /// Failures in a row that open the circuit; 0: never.
+    pub failures_to_open: u32,
+    /// How long it stays open at first ...
+    pub backoff_min: Duration,
+    /// ... and at most.
+    pub backoff_max: Duration,
+    /// A version whose circuit opens so soon after it took over is rolled back; zero: never.
+    pub rollback_window: Duration,
+    /// Crashes over the same message that make it poison; 0: never.
+    pub poison_crashes: u32,
+    /// For how long.
+    pub poison_time: Duration,
+}
+
+/// How a new version is tried on some users first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CanaryConfig {
+    /// Share of users if nobody says otherwise; 0: all at once.
+    pub percent: u32,
+    /// Calls before it is judged.
+    pub min_calls: u32,
+    /// The stretch of time whose calls are compared.
+    pub window: Duration,
+    /// Percentage points.
+    pub error_margin: u32,
+    /// Per cent.
+    pub latency_margin: u32,
+    /// When it is promoted by itself; zero: never.
+    pub promote_after: Duration,
 }
 
 /// Bounds on one call, each enforced by the host.

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use switchboard_protocol::MessageType;
 
 use super::{
-    Config, Grants, HeartbeatConfig, LimitConfig, OriginConfig, OriginPattern, PluginConfig, ServerConfig,
+    Config, Grants, HeartbeatConfig, Isolation, LimitConfig, OriginConfig, OriginPattern, PluginConfig, ServerConfig,
     convert::FromValue,
     effective::Effective,
     fault::{Fault, Faults, Origin},
@@ -190,13 +190,24 @@ fn origin_setting<T: FromValue>(reader: &mut Reader<'_>, environment: &str, name
 fn read_plugin(reader: &mut Reader<'_>, section: &str) -> Option<PluginConfig> {
     let enabled = reader.read(section, "enabled");
     let required = reader.read(section, "required");
-    // Only one policy exists, so there is nothing to remember beyond that no other was asked for.
-    let isolation = reader.read::<String>(section, "isolation");
+    let isolation = reader.read::<Option<Isolation>>(section, "isolation");
     let settings = reader.read(section, "settings");
     let limits = settings::plugin_limits(reader, &format!("{section}.limits"));
+    let instances = settings::plugin_instances(reader, &format!("{section}.instances"));
+    let health = settings::plugin_health(reader, &format!("{section}.health"));
+    let canary = settings::plugin_canary(reader, &format!("{section}.canary"));
     let grants: Option<Grants> = settings::plugin_grants(reader, &format!("{section}.grants"));
-    isolation?;
-    Some(PluginConfig { enabled: enabled?, required: required?, limits: limits?, grants: grants?, settings: settings? })
+    Some(PluginConfig {
+        enabled: enabled?,
+        required: required?,
+        isolation: isolation?,
+        limits: limits?,
+        instances: instances?,
+        health: health?,
+        canary: canary?,
+        grants: grants?,
+        settings: settings?,
+    })
 }
 
 fn read_type_owners(reader: &mut Reader<'_>) -> BTreeMap<String, String> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Du
 use switchboard_protocol::MessageType;
 
 use super::{
-    KeySource, LogFormat, OnUserLimit, OriginPattern, Rate,
+    Isolation, KeySource, LogFormat, OnUserLimit, OriginPattern, Rate,
     fault::{Origin, nearest},
     rate::parse_type_rate,
     raw::{Located, Value},
@@ -122,6 +122,18 @@ impl FromValue for OnUserLimit {
         match String::from_value(written, kind)?.as_str() {
             "evict_oldest" => Ok(Self::EvictOldest),
             "refuse" => Ok(Self::Refuse),
+            _ => unfit(written, kind),
+        }
+    }
+}
+
+impl FromValue for Option<Isolation> {
+    fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
+        match String::from_value(written, kind)?.as_str() {
+            "requested" => Ok(None),
+            "message" => Ok(Some(Isolation::Message)),
+            "session" => Ok(Some(Isolation::Session)),
+            "shared" => Ok(Some(Isolation::Shared)),
             _ => unfit(written, kind),
         }
     }

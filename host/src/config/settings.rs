@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::{
-    AuthConfig, Grants, HeartbeatConfig, LimitConfig, LoggingConfig, PluginLimits, ServerConfig, SessionConfig,
-    TopicConfig,
+    AuthConfig, CanaryConfig, Grants, HealthConfig, HeartbeatConfig, InstanceConfig, LimitConfig, LoggingConfig,
+    PluginLimits, ServerConfig, SessionConfig, TopicConfig,
     rate::MAX_RATE,
     reader::Reader,
     setting::{ENVIRONMENTS, Element, Kind, Setting},
@@ -181,7 +181,7 @@ section! { LOGGING, logging -> LoggingConfig;
 const PLUGIN: &[Setting] = rows! {
     enabled: Kind::Switch, "true", "`false` unloads the plugin as the file is saved, and `true` loads it again.";
     required: Kind::Switch, "false", "Whether `/readyz` says no while the plugin is not ready.";
-    isolation: Kind::Words(&["message"]), r#""message""#, "How long an instance lives: `message` makes a fresh one for every message, so that nothing leaks between users or messages. The only policy of this version.";
+    isolation: Kind::Words(&["requested", "message", "session", "shared"]), r#""requested""#, "How long an instance lives. `message`: a fresh one for every call, so that nothing leaks between users or messages. `session`: one for each session, its calls one after the other. `shared`: any call in any instance that is free. `requested`: what the plugin's manifest asks for.";
     settings: Kind::Object, "{}", "Handed to the plugin, after a check against its own schema. Replaced as a whole, not merged with the defaults.";
 };
 
@@ -198,6 +198,32 @@ section! { PLUGIN_LIMITS, plugin_limits -> PluginLimits;
     max_hostcall_bytes: bytes(KIB, GIB), r#""1MiB""#, "Bytes that one host call may move out of the guest.";
     max_state_bytes: bytes(0, 16 * GIB), r#""1MiB""#, "Bytes of state for each scope and owner.";
     max_call_depth: count(0, MAX_CALL_DEPTH), "4", "Calls within calls through the toolbox.";
+}
+
+section! { PLUGIN_INSTANCES, plugin_instances -> InstanceConfig;
+    warm: count(0, 64), "2", "Instances that are kept ready before they are needed, so that no message waits for one to start.";
+    max_calls: count(1, MANY), "1000", "Calls after which an instance that outlives a call is replaced.";
+    max_age: time(1_000, 86_400), r#""10m""#, "Its age, after which it is replaced.";
+    max_idle: time(1_000, 86_400), r#""5m""#, "How long the instance of a session waits for the next call before it is put away.";
+    recycle_memory_bytes: bytes(64 * KIB, 4 * GIB), r#""32MiB""#, "Linear memory, grown beyond which an instance is replaced after the call. Less than `max_memory_bytes`, or it has no effect.";
+}
+
+section! { PLUGIN_HEALTH, plugin_health -> HealthConfig;
+    failures_to_open: count(0, 10_000), "10", "Failed calls in a row after which a version is left alone for a while: its types answer `PLUGIN_UNAVAILABLE`. 0: never.";
+    backoff_min: time(10, 3_600), r#""1s""#, "How long it is left alone at first. It doubles each time that the call which then tries it fails as well.";
+    backoff_max: time(10, 86_400), r#""1m""#, "And at most.";
+    rollback_window: time(0, 86_400), r#""1m""#, "A version that has to be left alone so soon after it took over gives way to the one before it. 0: never.";
+    poison_crashes: count(0, 1_000), "2", "Crashes over the same message after which it is answered `MESSAGE_POISONED` without running again. 0: never.";
+    poison_time: time(1_000, 604_800), r#""10m""#, "For how long.";
+}
+
+section! { PLUGIN_CANARY, plugin_canary -> CanaryConfig;
+    percent: count(0, 99), "0", "Share of users that a new version gets at first, if nobody says otherwise. 0: all at once.";
+    min_calls: count(1, MANY), "100", "Calls of the canary before it is judged.";
+    window: time(1_000, 86_400), r#""1m""#, "The stretch of time, up to now, whose calls of both versions are compared.";
+    error_margin: count(0, 100), "5", "Percentage points by which its share of failed calls may exceed the active version's.";
+    latency_margin: count(0, 10_000), "100", "Per cent by which its 95th percentile of call duration may exceed the active version's.";
+    promote_after: time(0, 604_800), r#""0s""#, "How long a canary that is not worse serves before it is promoted by itself. 0: never; someone promotes it.";
 }
 
 section! { PLUGIN_GRANTS, plugin_grants -> Grants;
@@ -229,6 +255,21 @@ pub(crate) const SECTIONS: &[Section] = &[
         path: "plugin_defaults.limits",
         sentence: "Bounds on one call. `[plugins.NAME.limits]` has the same settings.",
         settings: PLUGIN_LIMITS,
+    },
+    Section {
+        path: "plugin_defaults.instances",
+        sentence: "How long instances live that outlive a call. `[plugins.NAME.instances]` has the same settings.",
+        settings: PLUGIN_INSTANCES,
+    },
+    Section {
+        path: "plugin_defaults.health",
+        sentence: "When a version, or a message, is left alone for a while. `[plugins.NAME.health]` has the same settings.",
+        settings: PLUGIN_HEALTH,
+    },
+    Section {
+        path: "plugin_defaults.canary",
+        sentence: "How a new version is tried on some users first. `[plugins.NAME.canary]` has the same settings.",
+        settings: PLUGIN_CANARY,
     },
     Section {
         path: "plugin_defaults.grants",

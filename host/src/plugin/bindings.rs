@@ -5,7 +5,7 @@
 
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 
-use super::{call_state::CallState, engine::Sandbox};
+use super::{call_state::CallState, engine::Sandbox, instance_state::InstanceState};
 use crate::config::Grants;
 
 pub(super) mod v1;
@@ -17,7 +17,7 @@ pub(super) use v1::{
 
 /// A linker that offers exactly what is granted. Names in `grants` that are no interfaces of the
 /// contract were refused when the configuration was checked, and add nothing here.
-pub(crate) fn link(sandbox: &Sandbox, grants: &Grants) -> Result<Linker<CallState>, wasmtime::Error> {
+pub(crate) fn link(sandbox: &Sandbox, grants: &Grants) -> Result<Linker<InstanceState>, wasmtime::Error> {
     let mut linker = Linker::new(sandbox.engine());
     for interface in &grants.interfaces {
         add(&mut linker, interface)?;
@@ -25,19 +25,19 @@ pub(crate) fn link(sandbox: &Sandbox, grants: &Grants) -> Result<Linker<CallStat
     Ok(linker)
 }
 
-fn add(linker: &mut Linker<CallState>, interface: &str) -> Result<(), wasmtime::Error> {
+fn add(linker: &mut Linker<InstanceState>, interface: &str) -> Result<(), wasmtime::Error> {
     type Own = HasSelf<CallState>;
     match interface {
-        "messages" => messages::add_to_linker::<_, Own>(linker, |state| state),
-        "topics" => topics::add_to_linker::<_, Own>(linker, |state| state),
-        "state" => state::add_to_linker::<_, Own>(linker, |state| state),
-        "settings" => settings::add_to_linker::<_, Own>(linker, |state| state),
-        "logging" => logging::add_to_linker::<_, Own>(linker, |state| state),
-        "clock" => clock::add_to_linker::<_, Own>(linker, |state| state),
-        "random" => random::add_to_linker::<_, Own>(linker, |state| state),
-        "toolbox" => toolbox::add_to_linker::<_, Own>(linker, |state| state),
-        "runs" => runs::add_to_linker::<_, Own>(linker, |state| state),
-        "host-info" => host_info::add_to_linker::<_, Own>(linker, |state| state),
+        "messages" => messages::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "topics" => topics::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "state" => state::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "settings" => settings::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "logging" => logging::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "clock" => clock::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "random" => random::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "toolbox" => toolbox::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "runs" => runs::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "host-info" => host_info::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
         _ => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
-//! What the host knows about the one call that a store exists for.
+//! What the host knows about one call.
 //!
-//! It is made with the store and dropped with it. Imports see nothing of any other call.
+//! It is put into an instance when the call begins, and taken out when it ends. Imports see nothing of any
+//! other call.
 
 use std::{
     sync::Arc,
@@ -11,17 +12,16 @@ use super::{
     PluginVersion,
     bindings::types,
     effects::{CallContext, RunIds, Transport},
-    limits::{CpuMeter, EmissionBudget, Limiter},
+    limits::{CpuMeter, EmissionBudget},
     runs::{CallRun, RunOutlet},
 };
 use crate::telemetry::metrics::Plugin;
 
-/// The data of a store.
+/// The circumstances of a call, and what is left of its limits.
 pub(crate) struct CallState {
     pub(super) version: Arc<PluginVersion>,
     /// Its deadline is the earlier one of the caller's and the plugin's own.
     pub(super) context: CallContext,
-    pub(super) limiter: Limiter,
     pub(super) emissions: EmissionBudget,
     pub(super) log_lines_left: u32,
     pub(super) log_lines_dropped: u32,
@@ -42,7 +42,6 @@ impl CallState {
     ) -> Self {
         let limits = &version.limits;
         Self {
-            limiter: Limiter::new(limits.max_memory_bytes, limits.max_table_elements),
             emissions: EmissionBudget::new(limits.max_emissions, limits.max_emitted_bytes),
             log_lines_left: limits.max_log_lines,
             log_lines_dropped: 0,

@@ -14,6 +14,7 @@ use super::{
     failure::CallFailure,
     guest_text::{MAX_BACKTRACE_BYTES, MAX_LINE_BYTES, lines, one_line},
     instance::GuestMessage,
+    instance_state::InstanceState,
     limits::{Interruption, Limiter, Watch},
 };
 
@@ -77,7 +78,8 @@ pub(super) async fn ask(state: CallState, watch: Watch, question: Question<'_>) 
         cpu_time: version.limits.cpu_time,
         wall_clock: state.allowed,
     };
-    let mut store = store(version.sandbox.engine(), state, watch, &bounds, |state| &mut state.limiter);
+    let mut store =
+        store(version.sandbox.engine(), InstanceState::new(state), watch, &bounds, |instance| &mut instance.limiter);
     let instance = match version.pre.instantiate_async(&mut store).await {
         Ok(instance) => instance,
         Err(fault) => return Err(bounds.failure(Stage::Instantiating, &fault, &store.data().limiter)),
@@ -108,13 +110,13 @@ pub(super) fn store<T: Send + 'static>(
 
 /// The outer result is about the guest's code, the inner one about what the plugin exports.
 async fn invoke(
-    store: &mut Store<CallState>,
+    store: &mut Store<InstanceState>,
     instance: &Instance,
     question: Question<'_>,
 ) -> wasmtime::Result<Result<Raw, CallFailure>> {
-    let version = store.data().version.clone();
+    let version = store.data().call.version.clone();
     let exports = &version.exports;
-    let context = store.data().guest_context();
+    let context = store.data().call.guest_context();
     let lifecycle = exports.lifecycle.as_ref();
     let raw = match question {
         Question::Handle(message) => {

@@ -57,6 +57,7 @@ impl Loader {
             version: compiled.manifest.version.to_string().into(),
             digest: compiled.digest.clone(),
             manifest: compiled.manifest.clone(),
+            isolation: config.isolation.unwrap_or(compiled.manifest.isolation),
             limits: config.limits.clone(),
             grants: config.grants.clone(),
             settings_json,

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use switchboard_protocol::MessageType;
 
 use super::schema::{Schema, SchemaFault};
+use crate::config::Isolation;
 
 /// The largest manifest, in bytes. Schemas of payloads are most of it.
 pub(crate) const MAX_MANIFEST_BYTES: usize = 1 << 20;
@@ -76,24 +77,6 @@ pub(crate) enum Ordering {
     /// One at a time, in order of arrival.
     Serial,
     Concurrent,
-}
-
-/// What lives how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Isolation {
-    Message,
-    Session,
-    Shared,
-}
-
-impl Isolation {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Message => "message",
-            Self::Session => "session",
-            Self::Shared => "shared",
-        }
-    }
 }
 
 /// The events that a plugin wants to see.

@@ -261,8 +261,7 @@ impl Record {
             digest: self.serving.as_ref().map(|version| version.digest.clone()),
             description: manifest.and_then(|manifest| manifest.description.clone()),
             types: manifest.iter().flat_map(|m| &m.handles).map(|handled| handled.pattern.to_string()).collect(),
-            // The only one there is so far; what the plugin asks for is in its manifest.
-            isolation: self.serving.as_ref().map(|_| "message"),
+            isolation: self.serving.as_ref().map(|version| version.isolation.as_str()),
             since: switchboard_protocol::unix_seconds(self.since),
             last_error: self.failure.clone(),
             source: self.source.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -15,9 +15,10 @@ use tokio_util::{
 use wasmtime::component::InstancePre;
 
 use super::{
-    bindings::Exports, call_state::CallState, capability::SharedCapabilities, engine::Sandbox, manifest::Manifest,
+    bindings::Exports, capability::SharedCapabilities, engine::Sandbox, instance_state::InstanceState,
+    manifest::Manifest,
 };
-use crate::config::{Grants, PluginLimits};
+use crate::config::{Grants, Isolation, PluginLimits};
 
 /// How long calls of a replaced version may go on, if its own deadline is not longer: enough for
 /// every default deadline, and short enough that an operator who waits for it does not give up.
@@ -32,10 +33,12 @@ pub(crate) struct PluginVersion {
     /// SHA-256 of the component, in hex.
     pub digest: String,
     pub manifest: Manifest,
+    /// What the operator decided, or the plugin asked for.
+    pub isolation: Isolation,
     pub limits: PluginLimits,
     pub grants: Grants,
     pub settings_json: Arc<str>,
-    pub pre: InstancePre<CallState>,
+    pub pre: InstancePre<InstanceState>,
     pub exports: Exports,
     pub sandbox: Arc<Sandbox>,
     pub shared: Arc<SharedCapabilities>,
