@@ -172,6 +172,10 @@ pub(crate) struct LimitConfig {
     pub max_subscriptions: usize,
     /// Publications kept for each topic.
     pub topic_history: usize,
+    /// Instances that wait for their next call, in all.
+    pub max_kept_instances: usize,
+    /// Their linear memory, and what they left behind.
+    pub max_kept_instance_bytes: usize,
     /// Calls into plugins at one time, in all.
     pub max_plugin_calls: usize,
 }
@@ -300,8 +304,18 @@ pub(crate) struct InstanceConfig {
     pub max_age: Duration,
     /// How long that of a session waits for the next call.
     pub max_idle: Duration,
+    pub handover: HandoverRule,
     /// Linear memory beyond which one is replaced.
     pub recycle_memory_bytes: usize,
+}
+
+/// What a new version has to be able to take over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandoverRule {
+    /// What the serving version exports; otherwise it does not serve.
+    Required,
+    /// Nothing: sessions start anew if they have to.
+    BestEffort,
 }
 
 /// When a version, or a message, is left alone for a while.

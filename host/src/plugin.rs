@@ -67,6 +67,7 @@ mod guest;
 mod guest_text;
 mod instance;
 mod instance_state;
+mod instances;
 pub(crate) mod json_object;
 mod limits;
 mod manifest_call;
@@ -146,6 +147,11 @@ impl Plugins {
     /// Drops what plugins remember for a session that has ended.
     pub fn forget_session(&self, session_id: &str) {
         self.shared.forget_session(session_id);
+    }
+
+    /// Ends the instances of a session but for those of plugins that are still to hear of its end.
+    pub fn end_instances(&self, session_id: &str, still_to_hear: &[Arc<PluginVersion>]) {
+        self.shared.sessions.end(session_id, |plugin| still_to_hear.iter().all(|version| *version.name != *plugin));
     }
 }
 

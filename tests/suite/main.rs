@@ -18,6 +18,7 @@ mod envelope;
 mod flow;
 mod hot_reload;
 mod idempotency;
+mod instances;
 mod isolation;
 mod isolation_of_users;
 mod jsonrpc_plugin;

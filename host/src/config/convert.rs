@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Du
 use switchboard_protocol::MessageType;
 
 use super::{
-    Isolation, KeySource, LogFormat, OnUserLimit, OriginPattern, Rate,
+    HandoverRule, Isolation, KeySource, LogFormat, OnUserLimit, OriginPattern, Rate,
     fault::{Origin, nearest},
     rate::parse_type_rate,
     raw::{Located, Value},
@@ -134,6 +134,16 @@ impl FromValue for Option<Isolation> {
             "message" => Ok(Some(Isolation::Message)),
             "session" => Ok(Some(Isolation::Session)),
             "shared" => Ok(Some(Isolation::Shared)),
+            _ => unfit(written, kind),
+        }
+    }
+}
+
+impl FromValue for HandoverRule {
+    fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
+        match String::from_value(written, kind)?.as_str() {
+            "required" => Ok(Self::Required),
+            "best_effort" => Ok(Self::BestEffort),
             _ => unfit(written, kind),
         }
     }

@@ -18,6 +18,9 @@ use super::{
 /// for loading come on top, and each reserves 4 GiB of the 128 TiB of addresses that a process has.
 pub(crate) const MAX_CALLS: u64 = 2_730;
 
+/// Instances that wait, for which the pool has places beside those for calls.
+pub(crate) const MAX_KEPT: u64 = 2_048;
+
 /// A table in the pool is no larger. A large C# program has ten thousand.
 pub(crate) const MAX_TABLE_ELEMENTS: u64 = 100_000;
 
@@ -147,6 +150,8 @@ section! { LIMITS, limits -> LimitConfig;
     max_outbound_bytes: bytes(KIB, GIB), r#""4MiB""#, "Bytes that wait to be written to one client. Beyond it, the client is closed as a slow consumer; while it is away, twice as much may wait for it. Enough for a burst of large answers to requests that were sent at once: the kernel's buffers, which hide as much elsewhere, are not used for more than `sessions.max_unconfirmed_bytes`. Of sessions begun from then on.";
     max_subscriptions: count(1, 100_000), "128", "Topics and patterns that one session is subscribed to.";
     topic_history: count(0, 100_000), "100", "Publications that are kept for each topic, in memory.";
+    max_kept_instances fixed: count(0, MAX_KEPT), "1000", "Instances of plugins that may wait for their next call, in all: those of sessions, shared ones, and ones that were started ahead. Address space is reserved for as many when the process starts.";
+    max_kept_instance_bytes fixed: bytes(0, 256 * GIB), r#""1GiB""#, "Their linear memory, and what instances of sessions left behind for the next one. Beyond it, they are put away after the call.";
     max_plugin_calls fixed: count(1, MAX_CALLS), "1000", "Calls into plugins at one time, in all. Address space is reserved for as many when the process starts.";
 }
 
@@ -205,6 +210,7 @@ section! { PLUGIN_INSTANCES, plugin_instances -> InstanceConfig;
     max_calls: count(1, MANY), "1000", "Calls after which an instance that outlives a call is replaced.";
     max_age: time(1_000, 86_400), r#""10m""#, "Its age, after which it is replaced.";
     max_idle: time(1_000, 86_400), r#""5m""#, "How long the instance of a session waits for the next call before it is put away.";
+    handover: Kind::Words(&["required", "best_effort"]), r#""required""#, "A new version that cannot take over what the serving one exports for a session is refused (`required`), or serves, and those sessions start anew (`best_effort`).";
     recycle_memory_bytes: bytes(64 * KIB, 4 * GIB), r#""32MiB""#, "Linear memory, grown beyond which an instance is replaced after the call. Less than `max_memory_bytes`, or it has no effect.";
 }
 

@@ -118,11 +118,15 @@ impl Deliver {
         // A handler may have subscribed while the session ended.
         self.topics.forget_session(&session.id);
         self.plugins.forget_session(&session.id);
+        let registry = self.plugins.registry();
+        let to_hear: Vec<_> =
+            registry.versions().filter(|version| version.manifest.lifecycle.disconnect).cloned().collect();
+        self.plugins.end_instances(&session.id, if session.has_begun() { &to_hear } else { &[] });
         if !session.has_begun() {
             return;
         }
         let caller = context::caller(session, Transport::Internal);
-        for version in self.plugins.registry().versions().filter(|version| version.manifest.lifecycle.disconnect) {
+        for version in &to_hear {
             let Some(context) = self.event_context(&caller, version) else { return };
             let called = version.clone();
             let call = async move { called.on_disconnect(context, reason).await };

@@ -79,6 +79,11 @@ pub(super) fn self_test_refusal(reason: &str) -> Refusal {
     }
 }
 
+/// A version that cannot hand over, or take over, what an instance knows.
+pub(super) fn handover_refusal(reason: &str) -> Refusal {
+    Refusal { code: "HANDOVER_FAILED".into(), ..self_test_refusal(reason) }
+}
+
 fn code(code: String) -> String {
     let allowed = |c: char| matches!(c, 'A'..='Z' | '0'..='9' | '_');
     let begins_well = code.starts_with(|c: char| c.is_ascii_uppercase());

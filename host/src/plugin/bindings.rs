@@ -11,7 +11,7 @@ use crate::config::Grants;
 pub(super) mod v1;
 
 pub(super) use v1::{
-    exports::switchboard::plugin::{handler, health, lifecycle, plugin, tools},
+    exports::switchboard::plugin::{handler, handover, health, lifecycle, plugin, tools},
     switchboard::plugin::{clock, host_info, logging, messages, random, runs, settings, state, toolbox, topics, types},
 };
 
@@ -50,6 +50,7 @@ pub(crate) struct Exports {
     pub(super) tools: Option<tools::GuestIndices>,
     pub(super) lifecycle: Option<lifecycle::GuestIndices>,
     pub(super) health: Option<health::GuestIndices>,
+    pub(super) handover: Option<handover::GuestIndices>,
 }
 
 /// An interface that is not there, or not as the contract has it.
@@ -62,7 +63,7 @@ pub(crate) struct MissingExport {
 
 impl Exports {
     /// Looks for every interface that the host can call. One that is optional may be absent, but not
-    /// half there. `handover` is for instances that outlive a call, which no isolation does yet.
+    /// half there.
     pub fn probe<T>(pre: &InstancePre<T>) -> Result<Self, MissingExport> {
         Ok(Self {
             plugin: found("plugin", plugin::GuestIndices::new(pre))?,
@@ -70,6 +71,7 @@ impl Exports {
             tools: optional("tools", pre, tools::GuestIndices::new)?,
             lifecycle: optional("lifecycle", pre, lifecycle::GuestIndices::new)?,
             health: optional("health", pre, health::GuestIndices::new)?,
+            handover: optional("handover", pre, handover::GuestIndices::new)?,
         })
     }
 

@@ -11,6 +11,7 @@ use std::{
 use super::{
     PluginVersion,
     bindings::types,
+    detached,
     effects::{CallContext, RunIds, Transport},
     limits::{CpuMeter, EmissionBudget},
     runs::{CallRun, RunOutlet},
@@ -52,6 +53,21 @@ impl CallState {
             version,
             context,
         }
+    }
+
+    /// That of an instance that serves no call.
+    pub fn nobodys(version: Arc<PluginVersion>, allowed: Duration) -> Self {
+        Self::nobodys_with(version, allowed, CpuMeter::new(), CallRun::new())
+    }
+
+    /// That of a call which the host makes for itself.
+    pub fn nobodys_with(
+        version: Arc<PluginVersion>,
+        allowed: Duration,
+        meter: Arc<CpuMeter>,
+        run: Arc<CallRun>,
+    ) -> Self {
+        Self::new(version, detached::context(Instant::now() + allowed), allowed, meter, run)
     }
 
     /// The context as the guest sees it.

@@ -11,7 +11,11 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{runs::RunRegistry, state_store::StateStore};
+use super::{
+    instances::{ready::Opened, sessions::SessionInstances},
+    runs::RunRegistry,
+    state_store::StateStore,
+};
 use crate::telemetry::Metrics;
 
 mod clock;
@@ -33,13 +37,28 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) struct SharedCapabilities {
     pub state: StateStore,
     pub runs: Arc<RunRegistry>,
+    /// Instances that outlive calls.
+    pub(super) sessions: SessionInstances,
+    pub(super) opened: Opened,
     pub metrics: Arc<Metrics>,
+    pub tasks: TaskTracker,
+    pub stop: CancellationToken,
 }
 
 impl SharedCapabilities {
     /// Also starts the task that drops what has expired.
     pub fn start(metrics: Arc<Metrics>, tasks: &TaskTracker, stop: CancellationToken) -> Arc<Self> {
-        let shared = Arc::new(Self { state: StateStore::new(), runs: Arc::default(), metrics });
+        let shared = Arc::new(Self {
+            state: StateStore::new(),
+            runs: Arc::default(),
+            sessions: SessionInstances::default(),
+            opened: Opened::default(),
+            metrics,
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        });
+        let swept = shared.clone();
+        tasks.spawn(async move { swept.sweep_until_stopped().await });
         let purged = shared.clone();
         tasks.spawn(async move { purged.purge_until(stop).await });
         shared

@@ -63,7 +63,7 @@ pub(crate) async fn check_file(config: &Config, path: &Path) -> Result<CheckedPl
     let shared = SharedCapabilities::start(Metrics::new(), &tasks, stop);
     let loader = Loader { sandbox, compiler, shared };
     let compiled = loader.compile(validated).await?;
-    loader.ready(&compiled, config.plugin(&stem)).await?;
+    loader.ready(&compiled, config.plugin(&stem), None).await?;
 
     let manifest = compiled.manifest;
     Ok(CheckedPlugin {

@@ -36,6 +36,11 @@ pub(crate) fn context(deadline: Instant) -> CallContext {
     }
 }
 
+/// Whether a call is made on nobody's behalf.
+pub(super) fn is_nobody(caller: &Caller) -> bool {
+    caller.transport == Transport::Internal && *caller.session_id == *NOBODY
+}
+
 struct Detached;
 
 fn no_topics<T>() -> Result<T, TopicError> {

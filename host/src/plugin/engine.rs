@@ -30,7 +30,10 @@ const MIN_NESTED: usize = 4;
 /// Components whose manifest is asked for at one time. Loading is rare, and takes turns.
 const LOADING: usize = 2;
 
-/// The most places in all. Each reserves 4 GiB of addresses (not memory), of which a process has 128 TiB.
+/// Places for instances that wait, on top.
+const MAX_KEPT_PLACES: usize = 2_048;
+
+/// The most places for calls. Each reserves 4 GiB of addresses (not memory), of which a process has 128 TiB.
 const MAX_PLACES: usize = 8_192;
 
 /// What a component may consist of. Two memories and a handful of core modules is what the
@@ -56,6 +59,9 @@ pub(crate) struct Sandbox {
     ticker: Ticker,
     /// By depth: the first for calls from outside.
     places: Vec<Arc<Semaphore>>,
+    /// For instances that wait, and their memory in pages.
+    seats: Arc<Semaphore>,
+    pages: Arc<Semaphore>,
     loading: Arc<Semaphore>,
 }
 
@@ -65,15 +71,41 @@ pub(crate) struct Place {
     _awake: Awake,
 }
 
+/// Leave to wait for the next call, in the pool, while it lives. What is left of an instance in the form of bytes
+/// has one without a place in the pool.
+pub(crate) struct Seat {
+    _seat: Option<OwnedSemaphorePermit>,
+    pages: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    /// For how many bytes it was given.
+    pub fn bytes(&self) -> usize {
+        self.pages.num_permits() * PAGE
+    }
+}
+
+/// In units of a Wasm page, since permits are counted with 32 bits.
+const PAGE: usize = 64 << 10;
+
 impl Sandbox {
     pub fn new(config: &Config) -> Result<Arc<Self>, PluginSetupError> {
-        let sizes = Sizes::of(config.limits.max_plugin_calls);
+        let limits = &config.limits;
+        let sizes = Sizes::of(limits.max_plugin_calls, limits.max_kept_instances);
         // Without a kernel that tells which pages were touched (Linux before 6.7), to keep pages
         // means to clear all of them each time, which costs more than it saves.
         let engine = engine(&sizes, true).or_else(|_| engine(&sizes, false)).map_err(PluginSetupError::Engine)?;
         let ticker = Ticker::start(&engine).map_err(|fault| PluginSetupError::Engine(fault.into()))?;
         let places = (0..=MAX_DEPTH).map(|depth| Arc::new(Semaphore::new(sizes.at(depth)))).collect();
-        Ok(Arc::new(Self { engine, ticker, places, loading: Arc::new(Semaphore::new(LOADING)) }))
+        let pages = (limits.max_kept_instance_bytes / PAGE).min(Semaphore::MAX_PERMITS);
+        Ok(Arc::new(Self {
+            engine,
+            ticker,
+            places,
+            seats: Arc::new(Semaphore::new(sizes.kept)),
+            pages: Arc::new(Semaphore::new(pages)),
+            loading: Arc::new(Semaphore::new(LOADING)),
+        }))
     }
 
     pub fn engine(&self) -> &Engine {
@@ -90,6 +122,24 @@ impl Sandbox {
         self.wait_for(&self.loading, by).await
     }
 
+    /// Leave for an instance with so much memory to wait for its next call; none if there is no room.
+    pub fn seat(&self, memory_bytes: usize) -> Option<Seat> {
+        let seat = self.seats.clone().try_acquire_owned().ok()?;
+        Some(Seat { _seat: Some(seat), ..self.room(memory_bytes)? })
+    }
+
+    /// Leave to keep so many bytes, that an instance left behind.
+    pub fn room(&self, bytes: usize) -> Option<Seat> {
+        let pages = u32::try_from(bytes.div_ceil(PAGE)).ok()?;
+        let pages = self.pages.clone().try_acquire_many_owned(pages).ok()?;
+        Some(Seat { _seat: None, pages })
+    }
+
+    /// While it lives, guests are interrupted when their time is over.
+    pub fn keep_awake(&self) -> Awake {
+        self.ticker.keep_awake()
+    }
+
     async fn wait_for(&self, places: &Arc<Semaphore>, by: Instant) -> Option<Place> {
         let permit = match places.clone().try_acquire_owned() {
             Ok(permit) => permit,
@@ -104,14 +154,15 @@ impl Sandbox {
 struct Sizes {
     outer: usize,
     nested: usize,
+    kept: usize,
 }
 
 impl Sizes {
-    fn of(max_plugin_calls: usize) -> Self {
+    fn of(max_plugin_calls: usize, max_kept_instances: usize) -> Self {
         // Solved for `outer` so that all of them together stay within MAX_PLACES.
         let most = (MAX_PLACES - LOADING) * NESTED_SHARE / (NESTED_SHARE + MAX_DEPTH);
         let outer = max_plugin_calls.clamp(1, most);
-        Self { outer, nested: (outer / NESTED_SHARE).max(MIN_NESTED) }
+        Self { outer, nested: (outer / NESTED_SHARE).max(MIN_NESTED), kept: max_kept_instances.min(MAX_KEPT_PLACES) }
     }
 
     fn at(&self, depth: usize) -> usize {
@@ -119,7 +170,7 @@ impl Sizes {
     }
 
     fn total(&self) -> u32 {
-        u32::try_from(self.outer + self.nested * MAX_DEPTH + LOADING).unwrap_or(u32::MAX)
+        u32::try_from(self.outer + self.nested * MAX_DEPTH + LOADING + self.kept).unwrap_or(u32::MAX)
     }
 }
 
@@ -172,16 +223,18 @@ mod tests {
     #[test]
     fn however_many_calls_are_configured_the_pool_stays_within_the_address_space() {
         for calls in [0, 1, 32, 1_000, 1_000_000] {
-            let sizes = Sizes::of(calls);
-            assert!(sizes.outer >= 1 && sizes.total() as usize <= MAX_PLACES + MIN_NESTED * MAX_DEPTH, "{sizes:?}");
+            let sizes = Sizes::of(calls, calls);
+            let most = MAX_PLACES + MAX_KEPT_PLACES + MIN_NESTED * MAX_DEPTH;
+            assert!(sizes.outer >= 1 && sizes.total() as usize <= most, "{sizes:?}");
         }
-        assert_eq!(Sizes::of(1_000).outer, 1_000);
+        assert_eq!(Sizes::of(1_000, 0).outer, 1_000);
     }
 
     #[test]
     fn what_can_be_configured_is_what_the_pool_has_places_for() {
         let most = usize::try_from(settings::MAX_CALLS).unwrap();
-        assert_eq!((Sizes::of(most).outer, Sizes::of(most + 1).outer), (most, most));
+        assert_eq!((Sizes::of(most, 0).outer, Sizes::of(most + 1, 0).outer), (most, most));
+        assert_eq!(settings::MAX_KEPT, MAX_KEPT_PLACES as u64);
         assert_eq!(settings::MAX_CALL_DEPTH, MAX_DEPTH as u64);
         assert_eq!(settings::MAX_TABLE_ELEMENTS, POOL_TABLE_ELEMENTS as u64);
     }

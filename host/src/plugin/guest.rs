@@ -1,7 +1,6 @@
-//! One store, one instance, one question: the only place where Wasm is entered.
+//! One question to an instance: the only place where Wasm is entered.
 //!
-//! Every way for the guest to end other than by answering becomes a [`CallFailure`] here. A store is
-//! never used for a second question.
+//! Every way for the guest to end other than by answering becomes a [`CallFailure`] here.
 
 use std::time::Duration;
 
@@ -10,7 +9,6 @@ use wasmtime::{Engine, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, 
 use super::{
     answer,
     bindings::types,
-    call_state::CallState,
     failure::CallFailure,
     guest_text::{MAX_BACKTRACE_BYTES, MAX_LINE_BYTES, lines, one_line},
     instance::GuestMessage,
@@ -36,6 +34,8 @@ pub(super) enum Question<'a> {
     Disconnect { reason: &'a str },
     Event { topic: &'a str, message: GuestMessage },
     SelfTest,
+    ExportState,
+    ImportState { from_version: &'a str, state: &'a [u8] },
 }
 
 /// What came back, checked.
@@ -43,14 +43,17 @@ pub(super) enum Question<'a> {
 pub(super) enum Answer {
     Message(Option<GuestMessage>),
     Json(String),
+    State(Vec<u8>),
     Nothing,
 }
 
 /// As it came back.
-enum Raw {
+pub(super) enum Raw {
     Message(Result<Option<types::Message>, types::Refusal>),
     Json(Result<String, types::Refusal>),
     SelfTest(Result<(), String>),
+    Exported(Result<Vec<u8>, String>),
+    Imported(Result<(), String>),
     Nothing,
 }
 
@@ -65,29 +68,9 @@ impl Question<'_> {
             Self::Disconnect { .. } => "on-disconnect",
             Self::Event { .. } => "on-event",
             Self::SelfTest => "self-test",
+            Self::ExportState => "export-state",
+            Self::ImportState { .. } => "import-state",
         }
-    }
-}
-
-/// Asks a fresh instance.
-pub(super) async fn ask(state: CallState, watch: Watch, question: Question<'_>) -> Result<Answer, CallFailure> {
-    let version = state.version.clone();
-    let bounds = Bounds {
-        memory_bytes: version.limits.max_memory_bytes,
-        hostcall_bytes: version.limits.max_hostcall_bytes,
-        cpu_time: version.limits.cpu_time,
-        wall_clock: state.allowed,
-    };
-    let mut store =
-        store(version.sandbox.engine(), InstanceState::new(state), watch, &bounds, |instance| &mut instance.limiter);
-    let instance = match version.pre.instantiate_async(&mut store).await {
-        Ok(instance) => instance,
-        Err(fault) => return Err(bounds.failure(Stage::Instantiating, &fault, &store.data().limiter)),
-    };
-    let raw = invoke(&mut store, &instance, question).await;
-    match raw {
-        Ok(raw) => checked(raw?, version.limits.max_emitted_bytes),
-        Err(fault) => Err(bounds.failure(Stage::Running, &fault, &store.data().limiter)),
     }
 }
 
@@ -101,15 +84,20 @@ pub(super) fn store<T: Send + 'static>(
 ) -> Store<T> {
     let mut store = Store::new(engine, data);
     store.limiter(move |data| limiter(data) as &mut dyn ResourceLimiter);
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |_| watch.tick());
-    store.set_hostcall_fuel(bounds.hostcall_bytes);
     store.set_max_component_handles(MAX_HANDLES);
+    set_bounds(&mut store, watch, bounds);
     store
 }
 
+/// The bounds that begin anew with every call.
+pub(super) fn set_bounds<T: Send + 'static>(store: &mut Store<T>, watch: Watch, bounds: &Bounds) {
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| watch.tick());
+    store.set_hostcall_fuel(bounds.hostcall_bytes);
+}
+
 /// The outer result is about the guest's code, the inner one about what the plugin exports.
-async fn invoke(
+pub(super) async fn invoke(
     store: &mut Store<InstanceState>,
     instance: &Instance,
     question: Question<'_>,
@@ -135,6 +123,14 @@ async fn invoke(
             let Some(health) = &exports.health else { return Ok(Err(CallFailure::NotExported("health"))) };
             Raw::SelfTest(health.load(&mut *store, instance)?.call_self_test(store).await?)
         }
+        Question::ExportState => {
+            let Some(handover) = &exports.handover else { return Ok(Err(CallFailure::NotExported("handover"))) };
+            Raw::Exported(handover.load(&mut *store, instance)?.call_export_state(store).await?)
+        }
+        Question::ImportState { from_version, state } => {
+            let Some(handover) = &exports.handover else { return Ok(Err(CallFailure::NotExported("handover"))) };
+            Raw::Imported(handover.load(&mut *store, instance)?.call_import_state(store, from_version, state).await?)
+        }
         Question::Connect | Question::Disconnect { .. } | Question::Event { .. } => {
             let Some(lifecycle) = lifecycle else { return Ok(Err(CallFailure::NotExported("lifecycle"))) };
             let guest = lifecycle.load(&mut *store, instance)?;
@@ -151,7 +147,7 @@ async fn invoke(
     Ok(Ok(raw))
 }
 
-fn checked(raw: Raw, max_bytes: usize) -> Result<Answer, CallFailure> {
+pub(super) fn checked(raw: Raw, max_bytes: usize) -> Result<Answer, CallFailure> {
     let refused = |refusal| CallFailure::Refused(answer::refusal(refusal));
     match raw {
         Raw::Message(answered) => {
@@ -167,7 +163,11 @@ fn checked(raw: Raw, max_bytes: usize) -> Result<Answer, CallFailure> {
             Ok(()) => Ok(Answer::Nothing),
             Err(reason) => Err(CallFailure::Refused(answer::self_test_refusal(&reason))),
         },
-        Raw::Nothing => Ok(Answer::Nothing),
+        Raw::Exported(Ok(state)) => Ok(Answer::State(state)),
+        Raw::Imported(Ok(())) | Raw::Nothing => Ok(Answer::Nothing),
+        Raw::Exported(Err(reason)) | Raw::Imported(Err(reason)) => {
+            Err(CallFailure::Refused(answer::handover_refusal(&reason)))
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Calls into a version of a plugin, each in an instance that lives as long as the call.
+//! Calls into a version of a plugin, each in the instance that its isolation asks for.
 //!
 //! Whatever the guest does, a call ends by its deadline: with an answer or with one of the failures of
 //! [`CallFailure`]. To drop the future of a call is to end the guest; nothing of it remains, its run,
@@ -10,7 +10,10 @@ use std::{
 };
 
 use switchboard_protocol::MessageType;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout_at};
+use tokio::{
+    sync::{MutexGuard, OwnedSemaphorePermit},
+    time::timeout_at,
+};
 use tracing::Instrument as _;
 
 use super::{
@@ -21,12 +24,17 @@ use super::{
     effects::CallContext,
     engine::Place,
     failure::CallFailure,
-    guest::{self, Answer, Question},
+    guest::{Answer, Question},
+    instances::{
+        live::{Live, PutAway},
+        sessions::{Occupant, Slot},
+    },
     limits::{CpuMeter, Metered, Watch},
     runs::{CallRun, RunEnd},
 };
 
 pub(crate) use super::manifest_call::manifest_of;
+use crate::config::Isolation;
 
 /// The most that a self-test may take, whatever the plugin's own deadline: traffic waits for it.
 const SELF_TEST: Duration = Duration::from_secs(30);
@@ -53,7 +61,9 @@ impl PluginVersion {
     ) -> Result<Option<GuestMessage>, CallFailure> {
         match self.call(context, Question::Handle(message)).await? {
             Answer::Message(message) => Ok(message),
-            Answer::Json(_) | Answer::Nothing => Err(CallFailure::Host("handle gave no message".into())),
+            Answer::Json(_) | Answer::State(_) | Answer::Nothing => {
+                Err(CallFailure::Host("handle gave no message".into()))
+            }
         }
     }
 
@@ -103,7 +113,9 @@ impl PluginVersion {
         let export = question.export();
         match self.call(context, question).await? {
             Answer::Json(text) => Ok(text),
-            Answer::Message(_) | Answer::Nothing => Err(CallFailure::Host(format!("{export} gave no JSON"))),
+            Answer::Message(_) | Answer::State(_) | Answer::Nothing => {
+                Err(CallFailure::Host(format!("{export} gave no JSON")))
+            }
         }
     }
 
@@ -152,11 +164,118 @@ impl PluginVersion {
         meter: Arc<CpuMeter>,
         run: Arc<CallRun>,
     ) -> Result<Answer, CallFailure> {
-        // Both outlive the store, which is dropped when `ask` is done.
+        let slot = match self.isolation {
+            Isolation::Session if !detached::is_nobody(&context.caller) => {
+                Some(self.shared.sessions.slot(&context.caller.session_id, &self.name))
+            }
+            _ => None,
+        };
+        // In this order, so that a call that waits for its session keeps nobody else from a place.
+        let mut occupant = match &slot {
+            Some(slot) => Some(self.wait_for_session(&context, slot).await?),
+            None => None,
+        };
+        // Both outlive the store, unless that has leave to wait for another call.
         let (_turn, _place) = self.wait_for_turn(&context).await?;
         let watch = Watch { meter: meter.clone(), cpu_time: self.limits.cpu_time, deadline: context.deadline };
-        let state = CallState::new(self.clone(), context, allowed, meter, run);
-        guest::ask(state, watch, question).await
+        let call = CallState::new(self.clone(), context, allowed, meter, run);
+        match &mut occupant {
+            Some(occupant) => self.ask_in_session(occupant, call, watch, question).await,
+            None => self.ask_any(call, watch, question).await,
+        }
+    }
+
+    /// Asks an instance that waits for any call, or a fresh one.
+    async fn ask_any(
+        self: &Arc<Self>,
+        call: CallState,
+        watch: Watch,
+        question: Question<'_>,
+    ) -> Result<Answer, CallFailure> {
+        let mut live = match self.ready.take(self) {
+            Some(mut waiting) => {
+                waiting.begin(call, watch);
+                waiting
+            }
+            None => self.start_on_demand(call, watch).await?,
+        };
+        let result = live.ask(question).await;
+        match may_serve_again(&result) {
+            true if self.isolation == Isolation::Shared => _ = self.ready.give(self, live),
+            true => {}
+            false => live.put_away(PutAway::Failed),
+        }
+        self.fill();
+        result
+    }
+
+    /// Asks the instance of a session, or a fresh one that takes over from the last.
+    async fn ask_in_session(
+        self: &Arc<Self>,
+        occupant: &mut Occupant,
+        call: CallState,
+        watch: Watch,
+        question: Question<'_>,
+    ) -> Result<Answer, CallFailure> {
+        let mut live = match occupant.take(self).await {
+            Some(live) => live,
+            None => self.successor(occupant, &call, &watch).await?,
+        };
+        let ends = matches!(question, Question::Disconnect { .. });
+        let session_id = call.context.caller.session_id.clone();
+        live.begin(call, watch);
+        let result = live.ask(question).await;
+        if ends {
+            live.put_away(PutAway::Session);
+            self.shared.sessions.end(&session_id, |plugin| plugin == &*self.name);
+        } else if may_serve_again(&result) {
+            occupant.give(live).await;
+        } else {
+            live.put_away(PutAway::Failed);
+        }
+        result
+    }
+
+    /// A fresh instance, with what the last one of the session left.
+    async fn successor(
+        self: &Arc<Self>,
+        occupant: &mut Occupant,
+        call: &CallState,
+        watch: &Watch,
+    ) -> Result<Live, CallFailure> {
+        let nobodys = || CallState::nobodys_with(self.clone(), call.allowed, call.meter.clone(), CallRun::new());
+        let mut fresh = match self.ready.take(self) {
+            Some(waiting) => waiting,
+            None => self.start_on_demand(nobodys(), watch.clone()).await?,
+        };
+        self.fill();
+        // Kept until it was taken over, in case this call ends before that.
+        if let Some(parked) = occupant.parked() {
+            let usable = self.hand_over(parked, &mut fresh).await;
+            *occupant.parked() = None;
+            if !usable {
+                fresh.put_away(PutAway::Failed);
+                fresh = self.start_on_demand(nobodys(), watch.clone()).await?;
+            }
+        }
+        Ok(fresh)
+    }
+
+    async fn start_on_demand(&self, call: CallState, watch: Watch) -> Result<Live, CallFailure> {
+        let began = Instant::now();
+        let live = Live::start(call, watch).await?;
+        self.ready.saw_start(began.elapsed());
+        self.count_start("on_demand");
+        Ok(live)
+    }
+
+    async fn wait_for_session<'a>(
+        &self,
+        context: &CallContext,
+        slot: &'a Slot,
+    ) -> Result<MutexGuard<'a, Occupant>, CallFailure> {
+        let by = earlier(context.deadline, Instant::now(), self.limits.max_wait);
+        timeout_at(by.into(), slot.lock()).await.map_err(|_| CallFailure::Busy { retry_after: self.limits.max_wait })
     }
 
     async fn wait_for_turn(&self, context: &CallContext) -> Result<(OwnedSemaphorePermit, Place), CallFailure> {
@@ -172,6 +291,11 @@ impl PluginVersion {
         let place = self.sandbox.place(context.chain.len(), by).await.ok_or_else(busy)?;
         Ok((turn, place))
     }
+}
+
+/// Whether the instance did nothing that casts doubt on it.
+fn may_serve_again(result: &Result<Answer, CallFailure>) -> bool {
+    matches!(result, Ok(_) | Err(CallFailure::Refused(_)))
 }
 
 /// The deadline, or the end of the time that is allowed from then on. What is longer than the clock

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::{
     artifact::{Compiled, Validated},
+    instances::ready::FirstInstance,
     loader::Loader,
     status::LoadFailure,
     version::PluginVersion,
@@ -44,6 +45,8 @@ pub(crate) struct Job {
     /// What served last, if it may have to be built again.
     pub good: Option<Good>,
     pub wanted: PluginConfig,
+    /// The version whose sessions the new one would take over.
+    pub serving: Option<Arc<PluginVersion>>,
 }
 
 /// What came of it.
@@ -59,6 +62,8 @@ pub(crate) struct Outcome {
 pub(crate) struct Ready {
     pub version: Arc<PluginVersion>,
     pub made_of: Good,
+    /// Shows that it starts, and is there for the first call.
+    pub first: FirstInstance,
 }
 
 impl Job {
@@ -75,9 +80,10 @@ impl Job {
         };
         if self.wanted.enabled {
             for candidate in candidates(compiled.as_ref(), self.good.as_ref(), &self.wanted) {
-                match loader.ready(&candidate.compiled, &candidate.config).await {
-                    Ok(version) => {
-                        return Outcome { compiled, ready: Some(Ready { version, made_of: candidate }), failure };
+                match loader.ready(&candidate.compiled, &candidate.config, self.serving.as_ref()).await {
+                    Ok((version, first)) => {
+                        let ready = Ready { version, made_of: candidate, first };
+                        return Outcome { compiled, ready: Some(ready), failure };
                     }
                     // The first one is about what the operator wants; the others follow from it.
                     Err(fault) => _ = failure.get_or_insert(fault),

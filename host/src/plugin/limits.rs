@@ -53,6 +53,18 @@ impl Limiter {
     }
 }
 
+impl Limiter {
+    /// Of all memories of the store.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// What was refused in one call does not explain how the next one ends.
+    pub fn forget_refusals(&mut self) {
+        (self.denied, self.tables_denied) = (false, false);
+    }
+}
+
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
         Ok(grow(&mut self.memory_bytes, self.max_memory_bytes, current, desired, &mut self.denied))
@@ -139,7 +151,7 @@ impl<F: Future> Future for Metered<F> {
 }
 
 /// What is decided each time the epoch advances under a guest that runs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Watch {
     pub meter: Arc<CpuMeter>,
     pub cpu_time: Duration,

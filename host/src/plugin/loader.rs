@@ -17,11 +17,12 @@ use super::{
     compile::Compiler,
     engine::Sandbox,
     instance,
+    instances::ready::{FirstInstance, Ready},
     manifest::Manifest,
     status::{LoadFailure, Stage},
     version::PluginVersion,
 };
-use crate::config::{Grants, PluginConfig};
+use crate::config::{Grants, HandoverRule, Isolation, PluginConfig};
 
 /// What every load needs.
 pub(crate) struct Loader {
@@ -45,7 +46,12 @@ impl Loader {
     }
 
     /// From machine code and config to a version that can take traffic.
-    pub async fn ready(&self, compiled: &Compiled, config: &PluginConfig) -> Result<Arc<PluginVersion>, LoadFailure> {
+    pub async fn ready(
+        &self,
+        compiled: &Compiled,
+        config: &PluginConfig,
+        serving: Option<&Arc<PluginVersion>>,
+    ) -> Result<(Arc<PluginVersion>, FirstInstance), LoadFailure> {
         check_grants(compiled, &config.grants)?;
         let settings_json = check_settings(compiled, config)?;
         let pre = bindings::link(&self.sandbox, &config.grants)
@@ -59,19 +65,42 @@ impl Loader {
             manifest: compiled.manifest.clone(),
             isolation: config.isolation.unwrap_or(compiled.manifest.isolation),
             limits: config.limits.clone(),
+            instances: config.instances.clone(),
             grants: config.grants.clone(),
             settings_json,
             pre,
             exports,
             sandbox: self.sandbox.clone(),
             shared: self.shared.clone(),
+            ready: Ready::default(),
             slots: Arc::new(Semaphore::new(config.limits.max_concurrent_calls)),
             interrupted: CancellationToken::new(),
             in_flight: TaskTracker::new(),
         });
+        let first = version.start_ahead().await.map_err(|failure| LoadFailure::new(Stage::Start, failure))?;
         version.self_test().await.map_err(|failure| LoadFailure::new(Stage::SelfTest, failure))?;
-        Ok(version)
+        if let Some(serving) = serving {
+            check_handover(&version, serving).await?;
+        }
+        Ok((version, FirstInstance(first)))
     }
+}
+
+/// Whether sessions would lose what their instances know.
+async fn check_handover(version: &Arc<PluginVersion>, serving: &Arc<PluginVersion>) -> Result<(), LoadFailure> {
+    if [version, serving].iter().any(|version| version.isolation != Isolation::Session) {
+        return Ok(());
+    }
+    let Err(reason) = version.can_take_over_from(serving).await else { return Ok(()) };
+    if version.instances.handover == HandoverRule::BestEffort {
+        tracing::warn!(plugin = %version.name, version = %version.version, %reason, "sessions of this plugin will start anew");
+        return Ok(());
+    }
+    let help = format!(
+        "mend `import-state`, or let its sessions start anew with `handover = \"best_effort\"` in [plugins.{}.instances]",
+        version.name
+    );
+    Err(LoadFailure::new(Stage::Handover, format!("{reason}; {help}")))
 }
 
 /// Imports that are not granted, by name.

@@ -144,7 +144,7 @@ impl Record {
             return Wish::Nothing;
         }
         self.busy = true;
-        Wish::Start(Job { newest: self.newest.clone(), good, wanted: wanted.clone() })
+        Wish::Start(Job { newest: self.newest.clone(), good, wanted: wanted.clone(), serving: self.serving.clone() })
     }
 
     fn wish_off(&mut self, wanted: &PluginConfig) -> Wish {
@@ -169,7 +169,7 @@ impl Record {
         }
         self.attempted = Some(attempt);
         self.busy = true;
-        Some(Job { newest: self.newest.clone(), good: None, wanted: wanted.clone() })
+        Some(Job { newest: self.newest.clone(), good: None, wanted: wanted.clone(), serving: None })
     }
 
     fn serves_already(&self, wanted: &PluginConfig) -> bool {
@@ -195,6 +195,7 @@ impl Record {
 
     /// Something else takes traffic from the next snapshot on. Returns what has to be retired.
     pub fn serves(&mut self, ready: Ready) -> Option<Arc<PluginVersion>> {
+        ready.version.open(ready.first);
         self.changed = true;
         // What is wrong with a newer file stays wrong while an older artefact is built again.
         if self.newest.as_ref().is_some_and(|newest| newest.digest() == ready.made_of.compiled.digest) {

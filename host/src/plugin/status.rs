@@ -20,7 +20,11 @@ pub(crate) enum Stage {
     Link,
     /// The operator's settings against its schema.
     Settings,
+    /// Its first instance, with everything that it imports.
+    Start,
     SelfTest,
+    /// What the sessions of the serving version would leave, against what it can take over.
+    Handover,
     /// Its message types against those of other plugins.
     Claims,
 }
@@ -35,7 +39,9 @@ impl Stage {
             Self::Grants => "grants",
             Self::Link => "link",
             Self::Settings => "settings",
+            Self::Start => "start",
             Self::SelfTest => "self_test",
+            Self::Handover => "handover",
             Self::Claims => "claims",
         }
     }

@@ -37,7 +37,7 @@ struct Shared {
 }
 
 /// While it lives, the epoch advances.
-pub(super) struct Awake(Arc<Shared>);
+pub(crate) struct Awake(Arc<Shared>);
 
 impl Ticker {
     pub fn start(engine: &Engine) -> io::Result<Self> {

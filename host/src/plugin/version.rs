@@ -16,9 +16,9 @@ use wasmtime::component::InstancePre;
 
 use super::{
     bindings::Exports, capability::SharedCapabilities, engine::Sandbox, instance_state::InstanceState,
-    manifest::Manifest,
+    instances::ready::Ready, manifest::Manifest,
 };
-use crate::config::{Grants, Isolation, PluginLimits};
+use crate::config::{Grants, InstanceConfig, Isolation, PluginLimits};
 
 /// How long calls of a replaced version may go on, if its own deadline is not longer: enough for
 /// every default deadline, and short enough that an operator who waits for it does not give up.
@@ -36,12 +36,15 @@ pub(crate) struct PluginVersion {
     /// What the operator decided, or the plugin asked for.
     pub isolation: Isolation,
     pub limits: PluginLimits,
+    pub instances: InstanceConfig,
     pub grants: Grants,
     pub settings_json: Arc<str>,
     pub pre: InstancePre<InstanceState>,
     pub exports: Exports,
     pub sandbox: Arc<Sandbox>,
     pub shared: Arc<SharedCapabilities>,
+    /// Instances that wait for any call.
+    pub(super) ready: Ready,
     /// `max_concurrent_calls` permits.
     pub slots: Arc<Semaphore>,
     /// Cancelled when calls that are under way have to end.
@@ -56,6 +59,11 @@ impl PluginVersion {
         self.in_flight.token()
     }
 
+    /// Whether another one serves in its place.
+    pub fn is_retired(&self) -> bool {
+        self.in_flight.is_closed()
+    }
+
     /// How long calls may go on once the version has been replaced.
     pub fn drain_limit(&self) -> Duration {
         MIN_DRAIN.max(self.limits.deadline)
@@ -65,6 +73,7 @@ impl PluginVersion {
     /// Whether none had to be interrupted.
     pub async fn drain(&self) -> bool {
         self.in_flight.close();
+        self.ready.close();
         let finished = timeout(self.drain_limit(), self.in_flight.wait()).await.is_ok();
         if !finished {
             self.interrupted.cancel();

@@ -49,6 +49,13 @@ pub(crate) struct PluginOutcome {
     pub outcome: &'static str,
 }
 
+/// Labels `plugin`, `reason`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct PluginReason {
+    pub plugin: Arc<str>,
+    pub reason: &'static str,
+}
+
 /// Labels `plugin`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Plugin {
@@ -131,6 +138,10 @@ metrics! {
     plugin_calls: Family<PluginOutcome, Counter> = Family::default(), "plugin_calls", None, "`plugin`, `outcome`: `ok` or the kind of failure", "Calls into the sandbox, of any export";
     plugin_call_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_call_duration", Some(Unit::Seconds), "`plugin`", "Calls into the sandbox, of any export";
     plugin_calls_in_flight: Family<Plugin, Gauge> = Family::default(), "plugin_calls_in_flight", None, "`plugin`", "Calls that are under way";
+    plugin_instance_starts: Family<PluginOutcome, Counter> = Family::default(), "plugin_instance_starts", None, "`plugin`, `outcome`: `ahead` (before it was needed) or `on_demand` (a call waited for it)", "Instances that were started";
+    plugin_instances_kept: Family<Plugin, Gauge> = Family::default(), "plugin_instances_kept", None, "`plugin`", "Instances that wait for their next call";
+    plugin_instances_put_away: Family<PluginReason, Counter> = Family::default(), "plugin_instances_put_away", None, "`plugin`, `reason`: `calls`, `age`, `memory`, `idle`, `version`, `session` (it has ended), `no_room` or `failed`", "Instances that could have served another call, and did not";
+    plugin_handovers: Family<PluginOutcome, Counter> = Family::default(), "plugin_handovers", None, "`plugin`, `outcome`: `imported`, `not_supported`, `export_failed`, `import_failed` or `no_room`", "Instances of sessions that another one takes over from";
     plugin_log_lines_dropped: Family<Plugin, Counter> = Family::default(), "plugin_log_lines_dropped", None, "`plugin`", "Log lines over the limit of their call";
     plugin_loads: Family<PluginOutcome, Counter> = Family::default(), "plugin_loads", None, "`plugin`, `outcome`: `ready`, `removed`, `disabled` or the stage that failed", "Files that were brought, or not, to traffic";
     plugin_load_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_load_duration", Some(Unit::Seconds), "`plugin`", "From the captured file to the swap";
@@ -179,6 +190,10 @@ mod tests {
         metrics.plugin_call_duration.get_or_create(&plugin).observe(0.01);
         metrics.plugin_load_duration.get_or_create(&plugin).observe(0.01);
         metrics.plugin_calls_in_flight.get_or_create(&plugin).inc();
+        metrics.plugin_instance_starts.get_or_create(&plugin_outcome).inc();
+        metrics.plugin_handovers.get_or_create(&plugin_outcome).inc();
+        metrics.plugin_instances_kept.get_or_create(&plugin).inc();
+        metrics.plugin_instances_put_away.get_or_create(&PluginReason { plugin: "echo".into(), reason: "age" }).inc();
         metrics.plugin_log_lines_dropped.get_or_create(&plugin).inc();
         metrics
             .plugin_serving

@@ -1,0 +1,151 @@
+//! What one instance leaves to the next: exported, kept as bytes, imported.
+//!
+//! Both calls are made on nobody's behalf, with limits of their own, because they happen between the
+//! messages of a session and nobody waits for them but the next message.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::time::timeout_at;
+
+use super::super::{
+    PluginVersion,
+    call_state::CallState,
+    engine::Seat,
+    failure::CallFailure,
+    guest::{Answer, Question},
+    limits::{CpuMeter, Metered, Watch},
+    runs::CallRun,
+};
+use super::live::Live;
+use crate::telemetry::metrics::PluginOutcome;
+
+/// The most that an export or an import may take: a message may wait for both.
+const HANDOVER: Duration = Duration::from_secs(2);
+
+/// What an instance left behind.
+pub(in super::super) struct Parked {
+    /// The version's own label.
+    pub from_version: Arc<str>,
+    pub state: Vec<u8>,
+    _room: Seat,
+}
+
+impl Live {
+    /// What it wants to leave to its successor; `None` if it does not hand over, cannot, or there is no
+    /// room. That is counted, and said in the log.
+    pub async fn park(&mut self) -> Option<Parked> {
+        let version = self.version().clone();
+        if version.exports.handover.is_none() {
+            version.count_handover("not_supported");
+            return None;
+        }
+        let state = match self.export().await {
+            Ok(state) => state,
+            // It says so itself: there is nothing that it wants to leave.
+            Err(CallFailure::Refused(refusal)) => {
+                tracing::debug!(plugin = %version.name, version = %version.version, reason = %refusal.message, "an instance hands nothing over");
+                version.count_handover("not_supported");
+                return None;
+            }
+            Err(failure) => {
+                tracing::warn!(plugin = %version.name, version = %version.version, %failure, "an instance could not export its state: its session starts anew");
+                version.count_handover("export_failed");
+                return None;
+            }
+        };
+        let Some(room) = version.sandbox.room(state.len()) else {
+            tracing::warn!(plugin = %version.name, bytes = state.len(), "no room for what an instance leaves behind: its session starts anew");
+            version.count_handover("no_room");
+            return None;
+        };
+        Some(Parked { from_version: version.version.clone(), state, _room: room })
+    }
+
+    /// What it would leave behind. It can go on serving.
+    pub async fn export(&mut self) -> Result<Vec<u8>, CallFailure> {
+        match self.asked_by_the_host(Question::ExportState).await? {
+            Answer::State(state) => Ok(state),
+            _ => Err(CallFailure::Host("export-state gave no state".into())),
+        }
+    }
+
+    /// Takes over what another left. After an error it is not to be used.
+    pub async fn import(&mut self, from_version: &str, state: &[u8]) -> Result<(), CallFailure> {
+        self.asked_by_the_host(Question::ImportState { from_version, state }).await.map(drop)
+    }
+
+    async fn asked_by_the_host(&mut self, question: Question<'_>) -> Result<Answer, CallFailure> {
+        let version = self.version().clone();
+        let deadline = Instant::now() + HANDOVER;
+        let meter = CpuMeter::new();
+        let watch = Watch { meter: meter.clone(), cpu_time: version.limits.cpu_time, deadline };
+        let _awake = version.sandbox.keep_awake();
+        self.begin(CallState::nobodys_with(version, HANDOVER, meter.clone(), CallRun::new()), watch);
+        let asked = timeout_at(deadline.into(), Metered::new(self.ask(question), meter)).await;
+        asked.unwrap_or(Err(CallFailure::TimedOut { limit: HANDOVER }))
+    }
+}
+
+impl PluginVersion {
+    /// Gives a fresh instance what another one left. Whether it can be used: not if it failed half-way.
+    pub(in super::super) async fn hand_over(&self, parked: &Parked, fresh: &mut Live) -> bool {
+        let from = &parked.from_version;
+        if self.exports.handover.is_none() {
+            tracing::warn!(plugin = %self.name, version = %self.version, %from, "the version takes nothing over: its sessions start anew");
+            self.count_handover("not_supported");
+            return true;
+        }
+        match fresh.import(from, &parked.state).await {
+            Ok(()) => {
+                self.count_handover("imported");
+                true
+            }
+            Err(failure) => {
+                tracing::warn!(plugin = %self.name, version = %self.version, %from, %failure, "an instance could not take over: its session starts anew");
+                self.count_handover("import_failed");
+                false
+            }
+        }
+    }
+
+    fn count_handover(&self, outcome: &'static str) {
+        let label = PluginOutcome { plugin: self.name.clone(), outcome };
+        self.shared.metrics.plugin_handovers.get_or_create(&label).inc();
+    }
+
+    /// Whether this version, which does not serve yet, can take over from one that does: with what up
+    /// to [`SAMPLES`] of its sessions would leave now, or a fresh instance if it has none.
+    pub(crate) async fn can_take_over_from(self: &Arc<Self>, serving: &Arc<Self>) -> Result<(), String> {
+        if serving.exports.handover.is_none() {
+            return Ok(());
+        }
+        let mut samples = serving.shared.sessions.samples(serving, SAMPLES).await;
+        if samples.is_empty() {
+            let mut fresh = serving.start_ahead().await.map_err(|failure| failure.to_string())?;
+            samples.extend(fresh.export().await.ok());
+        }
+        for state in samples {
+            if self.exports.handover.is_none() {
+                return Err(format!(
+                    "sessions of version {} leave what they know, and this one exports no `handover`",
+                    serving.version
+                ));
+            }
+            let mut fresh = self.start_ahead().await.map_err(|failure| failure.to_string())?;
+            fresh.import(&serving.version, &state).await.map_err(|failure| {
+                let bytes = state.len();
+                format!(
+                    "it cannot import the {bytes} bytes that a session of version {} would leave: {failure}",
+                    serving.version
+                )
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Sessions whose state a new version has to be able to import before it serves.
+const SAMPLES: usize = 3;
