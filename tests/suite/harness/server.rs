@@ -301,6 +301,14 @@ impl Server {
         .await;
     }
 
+    /// Memory of the process that is in RAM.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line for it");
+        let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().expect("a number");
+        kib << 10
+    }
+
     pub fn terminate(&self) {
         let id = self.process.id().to_string();
         let status = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
