@@ -257,6 +257,8 @@ pub(crate) struct PluginConfig {
     pub enabled: bool,
     /// Whether the host is unready without it.
     pub required: bool,
+    /// That can be rolled back to, the ones in use among them.
+    pub kept_versions: usize,
     /// What the operator decides; `None`: what the plugin asks for.
     pub isolation: Option<Isolation>,
     pub limits: PluginLimits,

@@ -181,6 +181,7 @@ section! { LOGGING, logging -> LoggingConfig;
 const PLUGIN: &[Setting] = rows! {
     enabled: Kind::Switch, "true", "`false` unloads the plugin as the file is saved, and `true` loads it again.";
     required: Kind::Switch, "false", "Whether `/readyz` says no while the plugin is not ready.";
+    kept_versions: count(1, 1_000), "10", "Versions that can be rolled back to, also after a restart. Those in use are kept whatever this says.";
     isolation: Kind::Words(&["requested", "message", "session", "shared"]), r#""requested""#, "How long an instance lives. `message`: a fresh one for every call, so that nothing leaks between users or messages. `session`: one for each session, its calls one after the other. `shared`: any call in any instance that is free. `requested`: what the plugin's manifest asks for.";
     settings: Kind::Object, "{}", "Handed to the plugin, after a check against its own schema. Replaced as a whole, not merged with the defaults.";
 };
