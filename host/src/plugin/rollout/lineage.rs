@@ -83,11 +83,11 @@ impl Lineage {
         self.canary = None;
     }
 
-    /// Goes back to a version. What was active after it is not what a further step back leads to.
+    /// Goes back to a version. If it was active before, what came after it is not what a further step back
+    /// leads to.
     pub fn roll_back(&mut self, digest: &str) {
-        match self.trail.iter().position(|other| other == digest) {
-            Some(position) => self.trail.truncate(position + 1),
-            None => _ = self.trail.pop(),
+        if let Some(position) = self.trail.iter().position(|other| other == digest) {
+            self.trail.truncate(position + 1);
         }
         self.activate(digest);
     }
@@ -202,7 +202,7 @@ mod tests {
         lineage.roll_back("b");
         assert_eq!((shown(&lineage).as_str(), lineage.before()), ("d c B a", Some("a")));
         lineage.roll_back("c");
-        assert_eq!((shown(&lineage).as_str(), lineage.before()), ("d C b a", Some("a")), "b was left as unfit");
+        assert_eq!((shown(&lineage).as_str(), lineage.before()), ("d C b a", Some("b")), "forward again");
     }
 
     #[test]
