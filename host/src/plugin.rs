@@ -8,7 +8,8 @@
 //! Reading order: `directory` with `arrivals` (events to `Captured`), `validate` (to `Validated`),
 //! `compile` with `aot_cache` (to `Compiled`), `loader` with `job` (to a ready `PluginVersion`, in
 //! `version`), `supervisor` with `record` (what serves), `registry` with `claims` (the snapshot), and on
-//! the side of calls `instance`, `limits`, `failure`, `bindings`, and one file each under `capability`.
+//! the side of calls `instance`, `health`, `limits`, `failure`, `bindings`, and one file each under
+//! `capability`.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -65,6 +66,7 @@ pub(crate) mod detached;
 mod engine;
 mod guest;
 mod guest_text;
+mod health;
 mod instance;
 mod instance_state;
 pub(crate) mod json_object;

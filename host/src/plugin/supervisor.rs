@@ -254,6 +254,7 @@ impl Supervisor {
         self.metrics.plugin_load_duration.get_or_create(&plugin).observe(took.as_secs_f64());
         let label = PluginVersionLabel { plugin: name.clone(), version: version.version.clone() };
         self.metrics.plugin_serving.get_or_create(&label).set(1);
+        version.health.show();
         tracing::info!(
             plugin = %name,
             version = %version.version,
@@ -291,6 +292,7 @@ impl Supervisor {
         let Some(version) = version else { return };
         let label = PluginVersionLabel { plugin: version.name.clone(), version: version.version.clone() };
         self.metrics.plugin_serving.remove(&label);
+        version.health.hide();
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let finished = tokio::select! {

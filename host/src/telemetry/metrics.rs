@@ -135,6 +135,9 @@ metrics! {
     plugin_loads: Family<PluginOutcome, Counter> = Family::default(), "plugin_loads", None, "`plugin`, `outcome`: `ready`, `removed`, `disabled` or the stage that failed", "Files that were brought, or not, to traffic";
     plugin_load_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_load_duration", Some(Unit::Seconds), "`plugin`", "From the captured file to the swap";
     plugin_serving: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_serving", None, "`plugin`, `version`", "1 for the version that is serving";
+    plugin_circuit: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_circuit", None, "`plugin`, `version`", "Of each version that is serving: 0 while its calls are let in, 2 while it is left alone because they failed, 1 while one call tries it";
+    plugin_circuit_openings: Family<Plugin, Counter> = Family::default(), "plugin_circuit_openings", None, "`plugin`", "Times that a version was left alone because its calls failed, trials that failed among them";
+    plugin_poisoned_messages: Family<Plugin, Counter> = Family::default(), "plugin_poisoned_messages", None, "`plugin`", "Messages and calls of tools that were not run, because the same ones had brought the handler down";
     config_reloads: Family<Outcome, Counter> = Family::default(), "config_reloads", None, "`outcome`: `applied` or `refused`", "Saved config files";
 }
 
@@ -180,10 +183,11 @@ mod tests {
         metrics.plugin_load_duration.get_or_create(&plugin).observe(0.01);
         metrics.plugin_calls_in_flight.get_or_create(&plugin).inc();
         metrics.plugin_log_lines_dropped.get_or_create(&plugin).inc();
-        metrics
-            .plugin_serving
-            .get_or_create(&PluginVersionLabel { plugin: "echo".into(), version: "1.0.0".into() })
-            .set(1);
+        metrics.plugin_circuit_openings.get_or_create(&plugin).inc();
+        metrics.plugin_poisoned_messages.get_or_create(&plugin).inc();
+        let version = PluginVersionLabel { plugin: "echo".into(), version: "1.0.0".into() };
+        metrics.plugin_serving.get_or_create(&version).set(1);
+        metrics.plugin_circuit.get_or_create(&version).set(0);
         metrics
     }
 
