@@ -36,8 +36,9 @@ pub(super) enum State {
     Closed { failures: u32, of: Callers },
     /// None is.
     Open { until: Instant, backoff: Duration },
-    /// One is, the probe, and decides.
-    HalfOpen { backoff: Duration, probing: bool },
+    /// One is, the probe, and decides. One that takes longer than `backoff_max`, as an agent's run may, has
+    /// not failed at least: the others wait for it no longer, and the next of them is a probe as well.
+    HalfOpen { backoff: Duration, held_until: Option<Instant> },
 }
 
 /// Whose calls they were, as far as it matters.
@@ -117,12 +118,14 @@ impl Circuit {
             }
             // Open -> Open: its time is not over.
             (Open { until, .. }, Asked) if now < until => (self.state, refused(until - now)),
-            // Open, or HalfOpen without a probe -> HalfOpen: this call is the probe.
-            (Open { backoff, .. } | HalfOpen { backoff, probing: false }, Asked) => {
-                (HalfOpen { backoff, probing: true }, Reaction::Admitted(Probe))
-            }
             // HalfOpen -> HalfOpen: one is enough. By then, it has most likely ended.
-            (HalfOpen { probing: true, .. }, Asked) => (self.state, refused(self.rules.backoff_min)),
+            (HalfOpen { held_until: Some(until), .. }, Asked) if now < until => {
+                (self.state, refused(self.rules.backoff_min.min(until - now)))
+            }
+            // Open, or HalfOpen -> HalfOpen: this call is the probe.
+            (Open { backoff, .. } | HalfOpen { backoff, .. }, Asked) => {
+                (HalfOpen { backoff, held_until: Some(now + self.rules.backoff_max) }, Reaction::Admitted(Probe))
+            }
             // HalfOpen -> Closed: it works again.
             (HalfOpen { .. }, Served(Probe, _)) => (State::CLOSED, Reaction::Noted),
             // HalfOpen -> Open: it does not, so it is left alone for longer.
@@ -130,7 +133,7 @@ impl Circuit {
                 (self.open(backoff.saturating_mul(2), now, roll), Reaction::Noted)
             }
             // HalfOpen -> HalfOpen: the probe has found out nothing, and the next call is another.
-            (HalfOpen { backoff, .. }, Void(Probe)) => (HalfOpen { backoff, probing: false }, Reaction::Noted),
+            (HalfOpen { backoff, .. }, Void(Probe)) => (HalfOpen { backoff, held_until: None }, Reaction::Noted),
             // Calls that had begun before the circuit opened come too late to say anything.
             (_, Served(..) | Failed(..) | Void(_)) => (self.state, Reaction::Noted),
         }
