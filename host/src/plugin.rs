@@ -7,8 +7,9 @@
 //!
 //! Reading order: `directory` with `arrivals` (events to `Captured`), `validate` (to `Validated`),
 //! `compile` with `aot_cache` (to `Compiled`), `loader` with `job` (to a ready `PluginVersion`, in
-//! `version`), `supervisor` with `record` (what serves), `registry` with `claims` (the snapshot),
-//! `rollout` (which versions are kept, and which one serves whom), and on the side of calls `instance`, `limits`, `failure`, `bindings`, and one file each under `capability`.
+//! `version`), `supervisor` with `record` (what serves), `registry` with `claims` (the snapshot), `rollout`
+//! (which versions are kept, and which one serves whom), and on the side of calls `instance`, `health`,
+//! `limits`, `failure`, `bindings`, and one file each under `capability`.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -26,7 +27,7 @@ use self::{
         Archive,
         command::{Ended, PENDING_REQUESTS, Request},
         store::VersionStore,
-        verdict::{Unwatched, Verdicts},
+        verdict::{ByHealth, Verdicts},
     },
     supervisor::{Published, Sources, Supervisor},
 };
@@ -74,6 +75,7 @@ pub(crate) mod detached;
 mod engine;
 mod guest;
 mod guest_text;
+mod health;
 mod instance;
 mod instance_state;
 pub(crate) mod json_object;
@@ -115,7 +117,7 @@ impl Plugins {
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, PluginSetupError> {
-        Self::watched_by(Arc::new(Unwatched), config, metrics, tasks, stop).await
+        Self::watched_by(Arc::new(ByHealth), config, metrics, tasks, stop).await
     }
 
     /// The same, with somebody who knows how versions do.

@@ -349,6 +349,9 @@ impl Supervisor {
         let Some(record) = self.records.get_mut(name) else { return };
         let mut retired: Vec<_> = record.beside.finished(digest, outcome, &wanted).into_iter().collect();
         retired.extend(record.settle());
+        if let Some(version) = record.beside.serving(digest) {
+            version.health.show();
+        }
         self.retire(retired);
     }
 
@@ -367,6 +370,7 @@ impl Supervisor {
         let took = began.elapsed();
         let plugin = Plugin { plugin: name.clone() };
         self.metrics.plugin_load_duration.get_or_create(&plugin).observe(took.as_secs_f64());
+        version.health.show();
         tracing::info!(
             plugin = %name,
             version = %version.version,
@@ -402,6 +406,7 @@ impl Supervisor {
     /// Lets versions finish what they are doing.
     pub fn retire(&self, versions: impl IntoIterator<Item = Arc<PluginVersion>>) {
         for version in versions {
+            version.health.hide();
             let stop = self.stop.clone();
             self.tasks.spawn(async move {
                 let finished = tokio::select! {

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Plugins, Route, Who,
-    rollout::verdict::{Unwatched, Verdicts},
+    rollout::verdict::{ByHealth, Verdicts},
     status::{LoadFailure, PluginStatus, Stage},
     test_guest::TestGuest,
 };
@@ -37,7 +37,7 @@ pub(crate) struct Host {
 impl Host {
     /// With these files in the directory, and a config that is changed before it starts.
     pub async fn start(files: &[(&str, TestGuest)], change: impl FnOnce(&mut Config)) -> Self {
-        Self::resume(tempfile::tempdir().unwrap(), Arc::new(Unwatched), files, change).await
+        Self::resume(tempfile::tempdir().unwrap(), Arc::new(ByHealth), files, change).await
     }
 
     /// In a folder that another has left, with somebody who knows how versions do.

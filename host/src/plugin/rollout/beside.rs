@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
+    time::Instant,
 };
 
 use super::super::{
@@ -29,6 +30,8 @@ struct Other {
     newest: Newest,
     good: Option<Good>,
     serving: Option<Arc<PluginVersion>>,
+    /// When it first served here.
+    since: Option<Instant>,
     problem: Option<LoadFailure>,
     /// What was last tried.
     attempted: Option<PluginConfig>,
@@ -37,13 +40,18 @@ struct Other {
 
 impl Other {
     fn new(newest: Newest) -> Self {
-        Self { newest, good: None, serving: None, problem: None, attempted: None, busy: false }
+        Self { newest, good: None, serving: None, since: None, problem: None, attempted: None, busy: false }
     }
 }
 
 impl Beside {
     pub fn serving(&self, digest: &str) -> Option<&Arc<PluginVersion>> {
         self.others.get(digest)?.serving.as_ref()
+    }
+
+    /// When a version began to serve beside the active one.
+    pub fn since(&self, digest: &str) -> Option<Instant> {
+        self.others.get(digest)?.since
     }
 
     /// Why a version does not serve.
@@ -81,6 +89,7 @@ impl Beside {
         let newest = Newest::Compiled(ready.made_of.compiled.clone());
         let other = self.others.entry(ready.digest().to_owned()).or_insert_with(|| Other::new(newest));
         other.problem = None;
+        other.since.get_or_insert_with(Instant::now);
         other.attempted = Some(ready.made_of.config.clone());
         other.good = Some(ready.made_of);
         let old = other.serving.replace(ready.version);

@@ -46,10 +46,12 @@ impl Supervisor {
         let config = config.plugin(&record.name);
         if let Some(canary) = record.canary() {
             let back = |why| Some((Command::Rollback { to: None }, why));
-            if let Some(why) = self.verdicts.failing_since_swap(&canary.version, now) {
+            // It is on trial for as long as it is the canary.
+            let since = record.beside.since(&canary.version.digest).unwrap_or(now);
+            if let Some(why) = self.verdicts.failing_since_swap(&canary.version, since, Duration::MAX) {
                 return back(why);
             }
-            return match self.verdicts.compare(active, &canary.version, now) {
+            return match self.verdicts.compare(active, &canary.version, &config.canary, now) {
                 Verdict::Worse(why) => back(why),
                 Verdict::Keep if is_over(record, config.canary.promote_after) => {
                     let why = "it was not worse than the active version for `promote_after`";
@@ -58,13 +60,14 @@ impl Supervisor {
                 Verdict::Keep | Verdict::NotYet => None,
             };
         }
+        // It may have been seen a little later than it happened.
         let took_over = record.took_over?;
-        let is_new = now.saturating_duration_since(took_over) <= config.health.rollback_window;
-        if !is_new || config.health.rollback_window.is_zero() {
+        let window = config.health.rollback_window;
+        if window.is_zero() || now.saturating_duration_since(took_over) > window + 2 * JUDGE_EVERY {
             return None;
         }
         let before = record.lineage.before()?.to_owned();
-        let why = self.verdicts.failing_since_swap(active, now)?;
+        let why = self.verdicts.failing_since_swap(active, took_over, window)?;
         Some((Command::Rollback { to: Some(before) }, why))
     }
 }

@@ -6,20 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use switchboard_protocol::MessageType;
 use tempfile::TempDir;
 
 use super::{
     super::{
-        PluginVersion,
+        PluginVersion, detached,
+        instance::GuestMessage,
         operation::{Deployment, Done, OperationError, Order, Role},
         status::{Stage, State},
-        test_guest::TestGuest,
+        test_guest::{Handle, TestGuest},
         test_host::{Host, section},
     },
     share::Who,
-    verdict::{Unwatched, Verdict, Verdicts},
+    verdict::{ByHealth, Verdict, Verdicts},
 };
-use crate::config::Config;
+use crate::config::{CanaryConfig, Config};
 
 const USERS: usize = 200;
 
@@ -46,7 +48,7 @@ impl Host {
     }
 
     async fn again_with(self, change: impl FnOnce(&mut Config)) -> Self {
-        Self::resume(self.stop().await, Arc::new(Unwatched), &[], change).await
+        Self::resume(self.stop().await, Arc::new(ByHealth), &[], change).await
     }
 
     /// How many of some users get a version.
@@ -108,7 +110,7 @@ async fn what_was_rolled_back_stays_so_until_the_file_is_another_one() {
     host.routed("ping", "a 3.0.0").await;
     let folder = host.stop().await;
     fs::write(folder.path().join("plugins/a.wasm"), guest("4.0.0").build()).unwrap();
-    let host = Host::resume(folder, Arc::new(Unwatched), &[], |_| {}).await;
+    let host = Host::resume(folder, Arc::new(ByHealth), &[], |_| {}).await;
     assert_eq!(host.route("ping"), "a 4.0.0");
     assert_eq!(host.back(None).await.unwrap().version, "3.0.0");
     assert_eq!(host.back(None).await.unwrap().version, "1.0.0");
@@ -137,6 +139,25 @@ async fn a_canary_gets_its_share_of_users_goes_on_after_a_restart_and_is_promote
     host.back(None).await.unwrap();
     assert_eq!(host.users_of("ping", "a 1.0.0"), USERS);
     assert_eq!(host.told(3), ["rollback done by ops", "promote refused by ops", "promote done by ops"]);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_of_a_canary_keep_the_types_that_it_has_given_up_and_meet_it_however_it_names_the_others() {
+    let with = |version: &str, handles: serde_json::Value| {
+        TestGuest::new(&serde_json::json!({"name": "a", "version": version, "handles": handles}).to_string())
+    };
+    let active = with("1.0.0", serde_json::json!([{"type": "chat.say"}, {"prefix": "chat."}, {"type": "old"}]));
+    let host = Host::start(&[("a", active)], |_| {}).await;
+    let canary = with("2.0.0", serde_json::json!([{"prefix": "chat."}, {"type": "chat.sing"}]));
+    host.put(&canary, Some(40)).await.unwrap();
+    let some = host.users_of("chat.x", "a 2.0.0");
+    assert!(some > 0 && some < USERS);
+    for message_type in ["chat.say", "chat.sing", "chat.x"] {
+        let found = (host.users_of(message_type, "a 2.0.0"), host.users_of(message_type, "a 1.0.0"));
+        assert_eq!(found, (some, USERS - some), "{message_type}");
+    }
+    assert_eq!(host.users_of("old", "a 1.0.0"), USERS);
     host.stop().await;
 }
 
@@ -255,12 +276,12 @@ async fn a_broken_file_at_the_start_does_not_replace_what_was_active() {
     for broken in [guest("2.0.0").with_self_test(Err("out of tune")).build(), b"broken".to_vec()] {
         fs::write(path(&folder), broken).unwrap();
     }
-    let host = Host::resume(folder, Arc::new(Unwatched), &[], |_| {}).await;
+    let host = Host::resume(folder, Arc::new(ByHealth), &[], |_| {}).await;
     host.failed("a", Stage::Validate, "").await;
     host.routed("ping", "a 1.0.0").await;
     let folder = host.stop().await;
     fs::write(path(&folder), guest("2.0.0").with_self_test(Err("out of tune")).build()).unwrap();
-    let host = Host::resume(folder, Arc::new(Unwatched), &[], |_| {}).await;
+    let host = Host::resume(folder, Arc::new(ByHealth), &[], |_| {}).await;
     assert_eq!(host.route("ping"), "a 1.0.0");
     host.failed("a", Stage::SelfTest, "out of tune").await;
     host.stop().await;
@@ -274,7 +295,7 @@ async fn a_stored_version_that_is_damaged_gives_way_to_the_file() {
     let done = host.back(None).await.unwrap();
     let folder = host.stop().await;
     fs::write(folder.path().join(format!("versions/{}.wasm", done.digest)), "damaged").unwrap();
-    let host = Host::resume(folder, Arc::new(Unwatched), &[], |_| {}).await;
+    let host = Host::resume(folder, Arc::new(ByHealth), &[], |_| {}).await;
     assert_eq!(host.route("ping"), "a 2.0.0");
     host.stop().await;
 }
@@ -301,7 +322,7 @@ async fn so_many_versions_are_kept_and_no_more() {
     }
     assert_eq!(host.roles(), "0.4.0 active, 0.0.0 kept", "the file's own is one of them");
     let folder = host.stop().await;
-    let host = Host::resume(folder, Arc::new(Unwatched), &[], |_| {}).await;
+    let host = Host::resume(folder, Arc::new(ByHealth), &[], |_| {}).await;
     let folder = host.stop().await;
     assert_eq!(fs::read_dir(folder.path().join("versions")).unwrap().count(), 2);
 }
@@ -314,7 +335,7 @@ struct Told {
 }
 
 impl Verdicts for Told {
-    fn failing_since_swap(&self, version: &PluginVersion, _: Instant) -> Option<String> {
+    fn failing_since_swap(&self, version: &PluginVersion, _: Instant, _: Duration) -> Option<String> {
         self.failing
             .lock()
             .unwrap()
@@ -322,7 +343,7 @@ impl Verdicts for Told {
             .map(|_| "its circuit opened".into())
     }
 
-    fn compare(&self, _: &PluginVersion, _: &PluginVersion, _: Instant) -> Verdict {
+    fn compare(&self, _: &PluginVersion, _: &PluginVersion, _: &CanaryConfig, _: Instant) -> Verdict {
         self.verdict.lock().unwrap().clone().unwrap_or(Verdict::NotYet)
     }
 }
@@ -347,6 +368,39 @@ async fn a_canary_that_is_worse_is_taken_from_its_users_and_one_that_is_not_is_p
     host.put(&guest("3.0.0"), Some(50)).await.unwrap();
     host.until(|| host.users_of("ping", "a 3.0.0"), |&users| users == USERS, "a promotion").await;
     assert_eq!(host.told(1), ["promote done by host"]);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_whose_circuit_opens_under_its_users_gives_way() {
+    let host = Host::start(&[("a", guest("1.0.0"))], |config| {
+        config.plugin_defaults.health.failures_to_open = 2;
+        config.plugin_defaults.limits.cpu_time = Duration::from_millis(10);
+    })
+    .await;
+    for percent in [None, Some(50)] {
+        host.put(&guest("2.0.0").with_handle(Handle::Spin), percent).await.unwrap();
+        let version = (0..USERS)
+            .find_map(|i| {
+                let subject = format!("user-{i}");
+                let who = Who { tenant: None, subject: &subject, session_id: "any" };
+                let version = host.plugins.registry().versions_for(who).next()?.clone();
+                (&*version.version == "2.0.0").then_some(version)
+            })
+            .unwrap();
+        for _ in 0..2 {
+            let message = GuestMessage {
+                message_type: MessageType::parse("ping").unwrap(),
+                payload: "{}".into(),
+                id: None,
+                correlation_id: None,
+                timestamp: 0.0,
+            };
+            version.handle(detached::context(Instant::now() + Duration::from_secs(2)), message).await.unwrap_err();
+        }
+        host.until(|| host.told(1), |told| told == &["rollback done by host"], "a rollback").await;
+        assert_eq!(host.users_of("ping", "a 1.0.0"), USERS);
+    }
     host.stop().await;
 }
 

@@ -1,38 +1,32 @@
 //! What is known of how versions do, as far as a rollout depends on it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::plugin::PluginVersion;
-
-/// How a canary does beside the active version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It has not had enough calls to tell.
-    NotYet,
-    /// It is not worse.
-    Keep,
-    /// It is, for this reason.
-    Worse(String),
-}
+pub(crate) use crate::plugin::health::verdict::Verdict;
+use crate::{
+    config::CanaryConfig,
+    plugin::{PluginVersion, health},
+};
 
 /// Whoever watches the calls of versions.
 pub(crate) trait Verdicts: Send + Sync {
-    /// Why a version cannot go on serving, if it fails so much that it is left alone. Asked about versions
-    /// that took over lately, and about canaries.
-    fn failing_since_swap(&self, version: &PluginVersion, now: Instant) -> Option<String>;
+    /// Why a version cannot go on serving, if it failed so much that it was left alone, within that time after
+    /// it took over.
+    fn failing_since_swap(&self, version: &PluginVersion, swap: Instant, within: Duration) -> Option<String>;
 
-    fn compare(&self, active: &PluginVersion, canary: &PluginVersion, now: Instant) -> Verdict;
+    /// How a canary does beside the active version.
+    fn compare(&self, active: &PluginVersion, canary: &PluginVersion, config: &CanaryConfig, now: Instant) -> Verdict;
 }
 
-/// Where nobody watches: only operators promote and roll back.
-pub(crate) struct Unwatched;
+/// By what each version keeps of its own calls.
+pub(crate) struct ByHealth;
 
-impl Verdicts for Unwatched {
-    fn failing_since_swap(&self, _: &PluginVersion, _: Instant) -> Option<String> {
-        None
+impl Verdicts for ByHealth {
+    fn failing_since_swap(&self, version: &PluginVersion, swap: Instant, within: Duration) -> Option<String> {
+        version.health.opened_since(swap, within)
     }
 
-    fn compare(&self, _: &PluginVersion, _: &PluginVersion, _: Instant) -> Verdict {
-        Verdict::NotYet
+    fn compare(&self, active: &PluginVersion, canary: &PluginVersion, config: &CanaryConfig, now: Instant) -> Verdict {
+        health::judge(&active.health, &canary.health, config, now)
     }
 }
