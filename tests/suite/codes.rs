@@ -70,6 +70,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("PLUGIN_OUT_OF_MEMORY", "isolation", "a_plugin_that_spins_allocates_or_traps_fails_alone"),
     ("PLUGIN_LIMIT_EXCEEDED", "codes", "a_host_call_with_too_much_names_the_limit"),
     ("PLUGIN_ANSWER_INVALID", "contract", "an_answer_that_is_no_message_reaches_no_client"),
+    ("MESSAGE_POISONED", "health", "a_message_that_brings_the_handler_down_twice_is_not_run_a_third_time"),
     ("PLUGIN_UNAVAILABLE", "codes", "a_plugin_that_cannot_serve_is_unavailable_and_not_unknown"),
     ("PLUGIN_DISABLED", "hot_reload", "a_plugin_is_switched_off_and_on_by_saving_the_config"),
     // No way is known to bring it about from outside, which is as it should be.
