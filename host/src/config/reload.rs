@@ -155,6 +155,8 @@ fn keep_fixed(checked: &mut Checked, running: &Config, in_force: &[Effective]) -
     let next = &mut checked.config;
     next.server.clone_from(&running.server);
     next.limits.max_plugin_calls = running.limits.max_plugin_calls;
+    next.limits.max_kept_instances = running.limits.max_kept_instances;
+    next.limits.max_kept_instance_bytes = running.limits.max_kept_instance_bytes;
     next.logging.format = running.logging.format;
     let mut kept = Vec::new();
     for next in checked.effective.iter_mut().filter(|effective| effective.fixed) {
@@ -364,6 +366,8 @@ mod tests {
             drain_timeout = "1s"
             reconnect_window = "1s"
             [limits]
+            max_kept_instances = 1
+            max_kept_instance_bytes = 65536
             max_plugin_calls = 1
             [logging]
             format = "json"

@@ -274,12 +274,18 @@ fn a_faulty_default_of_all_plugins_is_told_once() {
 }
 
 #[test]
-fn another_isolation_than_message_names_what_is_supported() {
+fn an_unknown_isolation_names_those_that_there_are() {
     one_fault(
-        "[plugins.a]\nisolation = \"shared\"\n",
-        &[":2:13:", "plugins.a.isolation: is \"shared\"", "allowed: \"message\""],
+        "[plugins.a]\nisolation = \"none\"\n",
+        &[
+            ":2:13:",
+            "plugins.a.isolation: is \"none\"",
+            "allowed: \"requested\" or \"message\" or \"session\" or \"shared\"",
+        ],
     );
-    good("[plugins.a]\nisolation = \"message\"\n");
+    for word in ["requested", "message", "session", "shared"] {
+        good(&format!("[plugins.a]\nisolation = \"{word}\"\n"));
+    }
 }
 
 #[test]
