@@ -27,7 +27,7 @@ pub(crate) trait PluginDesk: Send + Sync {
     /// Puts one session on one version, whatever share of users that has.
     fn pin(&self, plugin: String, session_id: String, version: String, order: Order) -> Operation<Done>;
 
-    fn unpin(&self, plugin: String, session_id: String, order: Order) -> Operation<()>;
+    fn unpin(&self, plugin: String, session_id: String, order: Order) -> Operation<Done>;
 
-    fn set_enabled(&self, plugin: String, enabled: bool, order: Order) -> Operation<()>;
+    fn set_enabled(&self, plugin: String, enabled: bool, order: Order) -> Operation<Done>;
 }

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Extension, Json, body::Body, extract::State, http::HeaderMap};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use switchboard_protocol::ErrorCode;
 use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
@@ -16,15 +16,11 @@ use super::{
     AdminState,
     body::{self, Name, Parameters},
     desk::{Operation, PluginDesk},
-    plugins,
     problem::{ErrorBody, Problem},
 };
 use crate::{
     auth::operator::Operator,
-    plugin::{
-        PluginStatus,
-        operation::{Deployment, Done, Order},
-    },
+    plugin::operation::{Deployment, Done, Order},
 };
 
 /// Components that are taken in at one time, because each is held in memory as a whole.
@@ -97,13 +93,6 @@ struct UnpinRequest {
     #[serde(default)]
     #[schema(max_length = 500)]
     why: String,
-}
-
-/// A session that is served like all others again.
-#[derive(Debug, Serialize, ToSchema)]
-struct Unpinned {
-    plugin: String,
-    session_id: String,
 }
 
 const PIN: &str = "send {\"session_id\":\"…\",\"digest\":\"…\"}; `why` may be added";
@@ -241,7 +230,7 @@ async fn pin(
 #[utoipa::path(post, path = "/plugins/{name}/unpin", tag = "plugins", params(("name" = String, Path)),
     request_body(content = UnpinRequest, content_type = "application/json"),
     responses(
-        (status = 200, description = "It is served like all others", body = Unpinned),
+        (status = 200, description = "It is served like all others", body = Done),
         (status = 400, description = "The body is wrong", body = ErrorBody),
         (status = 404, description = "There is no plugin of this name", body = ErrorBody),
         (status = 409, description = "It was not pinned", body = ErrorBody),
@@ -253,19 +242,17 @@ async fn unpin(
     Name(plugin): Name,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Unpinned>, Problem> {
+) -> Result<Json<Done>, Problem> {
     let UnpinRequest { session_id, why } = body::json(&headers, body, UNPIN).await?;
     let order = order(operator, why)?;
-    let answer = Unpinned { plugin: plugin.clone(), session_id: session_id.clone() };
-    run(&state, move |desk| desk.unpin(plugin, session_id, order)).await?;
-    Ok(Json(answer))
+    run(&state, move |desk| desk.unpin(plugin, session_id, order)).await.map(Json)
 }
 
 /// Switch a plugin on
 #[utoipa::path(post, path = "/plugins/{name}/enable", tag = "plugins", params(("name" = String, Path)),
     request_body(content = Option<Reason>, content_type = "application/json"),
     responses(
-        (status = 200, description = "How it is now", body = PluginStatus),
+        (status = 200, description = "It is so now", body = Done),
         (status = 400, description = "The body is wrong", body = ErrorBody),
         (status = 404, description = "There is no plugin of this name", body = ErrorBody),
         (status = 409, description = "The settings file says otherwise", body = ErrorBody),
@@ -278,7 +265,7 @@ async fn enable(
     name: Name,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<PluginStatus>, Problem> {
+) -> Result<Json<Done>, Problem> {
     set_enabled(state, operator, name, &headers, body, true).await
 }
 
@@ -288,7 +275,7 @@ async fn enable(
 #[utoipa::path(post, path = "/plugins/{name}/disable", tag = "plugins", params(("name" = String, Path)),
     request_body(content = Option<Reason>, content_type = "application/json"),
     responses(
-        (status = 200, description = "How it is now", body = PluginStatus),
+        (status = 200, description = "It is so now", body = Done),
         (status = 400, description = "The body is wrong", body = ErrorBody),
         (status = 404, description = "There is no plugin of this name", body = ErrorBody),
         (status = 409, description = "It is not possible at the moment", body = ErrorBody),
@@ -300,7 +287,7 @@ async fn disable(
     name: Name,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<PluginStatus>, Problem> {
+) -> Result<Json<Done>, Problem> {
     set_enabled(state, operator, name, &headers, body, false).await
 }
 
@@ -311,12 +298,10 @@ async fn set_enabled(
     headers: &HeaderMap,
     body: Body,
     enabled: bool,
-) -> Result<Json<PluginStatus>, Problem> {
+) -> Result<Json<Done>, Problem> {
     let Reason { why } = body::json_or_default(headers, body, REASON).await?;
     let order = order(operator, why)?;
-    let name = plugin.clone();
-    run(&state, move |desk| desk.set_enabled(plugin, enabled, order)).await?;
-    plugins::find(&state, &name).map(Json)
+    run(&state, move |desk| desk.set_enabled(plugin, enabled, order)).await.map(Json)
 }
 
 fn order(operator: Operator, why: String) -> Result<Order, Problem> {

@@ -65,11 +65,11 @@ impl PluginDesk for Desk {
         not_offered()
     }
 
-    fn unpin(&self, _: String, _: String, _: Order) -> Operation<()> {
+    fn unpin(&self, _: String, _: String, _: Order) -> Operation<Done> {
         not_offered()
     }
 
-    fn set_enabled(&self, _: String, _: bool, _: Order) -> Operation<()> {
+    fn set_enabled(&self, _: String, _: bool, _: Order) -> Operation<Done> {
         not_offered()
     }
 }
