@@ -15,7 +15,7 @@ use switchboard_protocol::ErrorCode;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{AdminState, openapi, problem::Problem, wrong_tokens::WrongTokens};
-use crate::auth::operator::{Operators, Scope};
+use crate::auth::operator::{Operator, Operators, Scope};
 
 /// What the challenge names (RFC 9110, section 11.5).
 const REALM: &str = "Bearer realm=\"switchboard\"";
@@ -61,7 +61,7 @@ async fn require_scope(
 }
 
 impl Guard {
-    fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<crate::auth::operator::Operator, Problem> {
+    fn check(&self, peer: SocketAddr, headers: &HeaderMap) -> Result<Operator, Problem> {
         let token = bearer(headers).ok_or_else(|| {
             // Without a token there is nothing to say of one (RFC 6750, section 3.1).
             Problem::new(ErrorCode::AdminTokenMissing, "the request carries no token").challenge(REALM.to_owned())

@@ -17,7 +17,8 @@ use crate::plugin::{LoadFailure, operation::OperationError, status::Stage};
 #[derive(Debug)]
 pub(super) struct Problem {
     code: ErrorCode,
-    payload: ErrorPayload,
+    /// In a box, because it is passed on through every `Result` of these routes.
+    payload: Box<ErrorPayload>,
     /// How far a component came.
     unfit: Option<LoadFailure>,
     /// How to authenticate.
@@ -53,15 +54,15 @@ pub(super) struct ErrorBody {
 impl Problem {
     /// With the advice of the table of codes.
     pub fn new(code: ErrorCode, error: impl Into<String>) -> Self {
-        Self { code, payload: ErrorPayload::new(code, error), unfit: None, challenge: None }
+        Self { code, payload: Box::new(ErrorPayload::new(code, error)), unfit: None, challenge: None }
     }
 
     pub fn help(self, help: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self { payload: self.payload.with_help(help), ..self }
+        Self { payload: Box::new(self.payload.with_help(help)), ..self }
     }
 
     pub fn retry_after(self, wait: Duration) -> Self {
-        Self { payload: self.payload.with_retry_after(wait), ..self }
+        Self { payload: Box::new(self.payload.with_retry_after(wait)), ..self }
     }
 
     /// Adds `WWW-Authenticate`.
@@ -107,7 +108,7 @@ impl From<OperationError> for Problem {
 
 impl From<&Problem> for ErrorBody {
     fn from(problem: &Problem) -> Self {
-        let ErrorPayload { code, error, timestamp, recoverable, help, retry_after_ms } = problem.payload.clone();
+        let ErrorPayload { code, error, timestamp, recoverable, help, retry_after_ms } = *problem.payload.clone();
         let (stage, reason) = match &problem.unfit {
             Some(LoadFailure { stage, reason }) => (Some(*stage), Some(reason.clone())),
             None => (None, None),
