@@ -48,7 +48,7 @@ mod token_routes;
 mod trail;
 mod wrong_tokens;
 
-pub(crate) use desk::{Operation, PluginDesk};
+pub(crate) use desk::{Fetch, Operation, PluginDesk};
 pub(crate) use revocations::RevocationDesk;
 pub(crate) use sessions::SessionSummary;
 

@@ -257,6 +257,8 @@ pub(crate) struct PluginConfig {
     pub enabled: bool,
     /// Whether the host is unready without it.
     pub required: bool,
+    /// That can be rolled back to, the ones in use among them.
+    pub kept_versions: usize,
     /// What the operator decides; `None`: what the plugin asks for.
     pub isolation: Option<Isolation>,
     pub limits: PluginLimits,
@@ -307,7 +309,7 @@ pub(crate) struct InstanceConfig {
 /// When a version, or a message, is left alone for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HealthConfig {
-    /// Failures in a row that open the circuit; 0: never.
+    /// Failures in a row that open the circuit, as `plugin/health/circuit.rs` counts them; 0: never.
     pub failures_to_open: u32,
     /// How long it stays open at first ...
     pub backoff_min: Duration,

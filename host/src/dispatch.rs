@@ -30,7 +30,7 @@ use crate::{
     admission::MessageRate,
     auth::Authenticator,
     config::LiveConfig,
-    plugin::Plugins,
+    plugin::{Plugins, Who},
     session::{self, Attachment, Job, Session, Sessions, inbox::Lane},
     telemetry::Metrics,
     tools::Toolbox,
@@ -115,7 +115,8 @@ impl Dispatcher {
             return self.host_message(attachment, &message);
         }
         let registry = self.plugins.registry();
-        let handler = route::find(&registry, &message)?;
+        let principal = session.principal();
+        let handler = route::find(&registry, &message, &Who::new(&principal, &session.id))?;
         let request = Request::new(&message, handler.version.clone(), received);
         let Some(handling) = self.take_in(session, &message, &request) else { return Ok(Step::Done) };
         let lane = route::lane(&handler, &message);

@@ -101,7 +101,7 @@ impl Host {
         let admin = admin::router(admin::Parts {
             config: config.clone(),
             metrics: metrics.clone(),
-            desk: Arc::new(desk::Desk { plugins: plugins.clone() }),
+            desk: Arc::new(desk::Desk { plugins: plugins.clone(), sessions: sessions.clone() }),
             readiness: Arc::new(move || readiness.readiness()),
             sessions: Arc::new(move |user| desk::sessions(&listed, user)),
             operators,

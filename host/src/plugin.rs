@@ -7,8 +7,9 @@
 //!
 //! Reading order: `directory` with `arrivals` (events to `Captured`), `validate` (to `Validated`),
 //! `compile` with `aot_cache` (to `Compiled`), `loader` with `job` (to a ready `PluginVersion`, in
-//! `version`), `supervisor` with `record` (what serves), `registry` with `claims` (the snapshot), and on
-//! the side of calls `instance`, `limits`, `failure`, `bindings`, and one file each under `capability`.
+//! `version`), `supervisor` with `record` (what serves), `registry` with `claims` (the snapshot), `rollout`
+//! (which versions are kept, and which one serves whom), and on the side of calls `instance`, `health`,
+//! `limits`, `failure`, `bindings`, and one file each under `capability`.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -22,7 +23,13 @@ use self::{
     directory::Directory,
     engine::Sandbox,
     loader::Loader,
-    supervisor::{Published, Supervisor},
+    rollout::{
+        Archive,
+        command::{Ended, PENDING_REQUESTS, Request},
+        store::VersionStore,
+        verdict::{ByHealth, Verdicts},
+    },
+    supervisor::{Published, Sources, Supervisor},
 };
 use crate::{config::LiveConfig, telemetry::Metrics};
 
@@ -47,11 +54,14 @@ mod nearest;
 pub(crate) mod operation;
 mod record;
 pub(crate) mod registry;
+mod rollout;
 pub(crate) mod schema;
 pub(crate) mod status;
 mod supervisor;
 #[cfg(test)]
 pub(crate) mod test_guest;
+#[cfg(test)]
+mod test_host;
 mod validate;
 pub(crate) mod version;
 
@@ -65,6 +75,7 @@ pub(crate) mod detached;
 mod engine;
 mod guest;
 mod guest_text;
+mod health;
 mod instance;
 mod instance_state;
 pub(crate) mod json_object;
@@ -78,6 +89,7 @@ pub(crate) use check::{CheckFault, CheckedPlugin, check_file};
 pub(crate) use instance::GuestMessage;
 pub(crate) use manifest::Ordering;
 pub(crate) use registry::{Handler, Registry, Route};
+pub(crate) use rollout::share::Who;
 pub(crate) use schema::SchemaFault;
 #[cfg(test)]
 pub(crate) use status::Stage;
@@ -92,11 +104,25 @@ pub(crate) struct Plugins {
     config: LiveConfig,
     shared: Arc<SharedCapabilities>,
     published: Arc<Published>,
+    store: Arc<VersionStore>,
+    requests: mpsc::Sender<Request>,
+    ended: Arc<Ended>,
 }
 
 impl Plugins {
     /// Returns when every file that is there and enabled was brought to readiness, or has failed.
     pub async fn start(
+        config: LiveConfig,
+        metrics: Arc<Metrics>,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Result<Arc<Self>, PluginSetupError> {
+        Self::watched_by(Arc::new(ByHealth), config, metrics, tasks, stop).await
+    }
+
+    /// The same, with somebody who knows how versions do.
+    async fn watched_by(
+        verdicts: Arc<dyn Verdicts>,
         config: LiveConfig,
         metrics: Arc<Metrics>,
         tasks: &TaskTracker,
@@ -113,13 +139,25 @@ impl Plugins {
         let shared = SharedCapabilities::start(metrics.clone(), tasks, stop.clone());
         let loader = Arc::new(Loader { sandbox, compiler, shared: shared.clone() });
 
-        let mut supervisor = Supervisor::new(config.clone(), loader, metrics, tasks.clone(), stop.clone());
+        let data_dir = &current.server.data_dir;
+        let archive =
+            Archive::open(data_dir).map_err(|source| PluginSetupError::Archive { path: data_dir.clone(), source })?;
+        let store = archive.store.clone();
+        let mut supervisor =
+            Supervisor::new(config.clone(), loader, archive, verdicts, metrics, tasks.clone(), stop.clone());
         let published = supervisor.published.clone();
         supervisor.first(directory.look().await).await;
         let (listener, directory_changes) = mpsc::channel(PENDING_LOOKS);
         tasks.spawn(directory.follow(listener, stop));
-        tasks.spawn(supervisor.run(directory_changes, config_changes));
-        Ok(Arc::new(Self { config, shared, published }))
+        let (requests, requested) = mpsc::channel(PENDING_REQUESTS);
+        let ended = Arc::new(Ended::default());
+        tasks.spawn(supervisor.run(Sources {
+            directory: directory_changes,
+            config: config_changes,
+            requests: requested,
+            ended: ended.clone(),
+        }));
+        Ok(Arc::new(Self { config, shared, published, store, requests, ended }))
     }
 
     /// The snapshot of this moment. To be taken once per message.
@@ -145,6 +183,9 @@ impl Plugins {
 
     /// Drops what plugins remember for a session that has ended.
     pub fn forget_session(&self, session_id: &str) {
+        if self.published.registry.load().is_pinned(session_id) {
+            self.ended.add(session_id);
+        }
         self.shared.forget_session(session_id);
     }
 }
@@ -156,4 +197,6 @@ pub(crate) enum PluginSetupError {
     Engine(wasmtime::Error),
     #[error("the plugin directory {} cannot be used: {source}", path.display())]
     Directory { path: PathBuf, source: io::Error },
+    #[error("the versions of plugins cannot be kept in {}: {source}", path.display())]
+    Archive { path: PathBuf, source: io::Error },
 }

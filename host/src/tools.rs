@@ -4,7 +4,10 @@
 //! on who asks; what a caller may not use is filtered further out. The list of all is rebuilt when
 //! another set of versions serves, which is noticed by looking, not by being told.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
 
 use futures_util::future::join_all;
 use tokio::time::timeout_at;
@@ -24,11 +27,16 @@ mod failure;
 mod listing;
 mod naming;
 
+/// Lists that are kept ready: with and without the canary of three plugins at one time. Another set of versions
+/// asks nobody anew, and only puts its list together again.
+const MAX_CATALOGUES: usize = 8;
+
 /// One per host.
 #[derive(Default)]
 pub(crate) struct Toolbox {
     listings: Listings,
-    catalogue: Mutex<Option<Arc<Catalogue>>>,
+    /// The newest last. Users of canaries have others than most.
+    catalogues: Mutex<VecDeque<Arc<Catalogue>>>,
 }
 
 impl Toolbox {
@@ -63,10 +71,12 @@ impl Toolbox {
     }
 
     async fn catalogue(&self, registry: &Registry, context: &CallContext) -> Result<Arc<Catalogue>, ToolError> {
-        let mut versions: Vec<&Arc<PluginVersion>> =
-            registry.versions().filter(|version| version.exports.has_tools() && version.manifest.tools).collect();
+        let mut versions: Vec<&Arc<PluginVersion>> = registry
+            .versions_for(context.caller.who())
+            .filter(|version| version.exports.has_tools() && version.manifest.tools)
+            .collect();
         versions.sort_by(|a, b| a.name.cmp(&b.name));
-        if let Some(known) = self.known().as_ref().filter(|known| known.is_of(&versions)) {
+        if let Some(known) = self.known().iter().rev().find(|known| known.is_of(&versions)) {
             return Ok(known.clone());
         }
         let asked = join_all(versions.iter().map(|version| self.listings.of(version, context)));
@@ -81,13 +91,17 @@ impl Toolbox {
             versions.iter().zip(listings).filter_map(|(version, listing)| Some((*version, listing?))).collect();
         let catalogue = Arc::new(Catalogue::new(&listed));
         if complete {
-            *self.known() = Some(catalogue.clone());
+            let mut known = self.known();
+            if known.len() >= MAX_CATALOGUES {
+                known.pop_front();
+            }
+            known.push_back(catalogue.clone());
         }
         catalogue
     }
 
-    fn known(&self) -> MutexGuard<'_, Option<Arc<Catalogue>>> {
-        self.catalogue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, VecDeque<Arc<Catalogue>>> {
+        self.catalogues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -161,7 +161,9 @@ error_codes! {
     PluginLimitExceeded = "PLUGIN_LIMIT_EXCEEDED", 502, true, "the error names the limit, which the operator can raise";
     /// The handler answered with something that is not a message.
     PluginAnswerInvalid = "PLUGIN_ANSWER_INVALID", 502, true, "report it to the plugin's author";
-    /// No version of the plugin can serve at the moment.
+    /// The same message has brought the handler down before, and is not run again for a while.
+    MessagePoisoned = "MESSAGE_POISONED", 422, false, "send something else; the operator finds the reason in the server's log";
+    /// No version of the plugin can serve at the moment, or its calls failed and it is left alone for a while.
     PluginUnavailable = "PLUGIN_UNAVAILABLE", 503, true, "try again after `retry_after_ms`";
     /// The operator switched the plugin off.
     PluginDisabled = "PLUGIN_DISABLED", 503, true, "ask the operator to enable the plugin";

@@ -136,6 +136,59 @@ async fn plugins_are_listed_for_people_and_for_machines() {
 }
 
 #[tokio::test]
+async fn versions_are_deployed_tried_promoted_and_rolled_back_by_command() {
+    let server = Server::start().await;
+    let [one, two] = ["echo-v1", "echo-v2"].map(|name| guest(name).display().to_string());
+    let deployed = printed(&server, &["plugin", "deploy", &one, "--name", "echo"]);
+    assert!(deployed.starts_with("echo 1.0.0 (") && deployed.contains(") serves, after "), "{deployed}");
+    let mut client = Client::connect(&server, "alice").await;
+    let version = async |client: &mut Client| client.request("echo", json!({})).await["payload"]["version"].clone();
+    assert_eq!(version(&mut client).await, "1.0.0");
+
+    let tried = printed(&server, &["plugin", "deploy", &two, "--name", "echo", "--canary", "1", "--why", "faster"]);
+    assert!(tried.contains("as the canary") && tried.contains("plugin promote echo"), "{tried}");
+    assert!(printed(&server, &["plugin", "list"]).contains("1.0.0, canary 2.0.0 1%"));
+    let session = client.established["session_id"].as_str().expect("an id").to_owned();
+    printed(&server, &["plugin", "pin", "echo", "--session", &session, "--version", "2.0.0"]);
+    assert_eq!(version(&mut client).await, "2.0.0", "whatever share its user is in");
+    printed(&server, &["plugin", "unpin", "echo", "--session", &session]);
+    assert!(printed(&server, &["plugin", "promote", "echo", "--why", "it is"]).contains("echo 2.0.0"));
+    assert_eq!(version(&mut client).await, "2.0.0");
+    assert!(printed(&server, &["plugin", "rollback", "echo"]).contains("echo 1.0.0"));
+    assert_eq!(version(&mut client).await, "1.0.0");
+
+    let versions = printed(&server, &["plugin", "versions", "echo"]);
+    assert!(versions.lines().any(|line| line.contains("1.0.0") && line.contains("active")), "{versions}");
+    let stored = server.ask_admin("/plugins/echo/versions/2.0.0").await;
+    assert_eq!(stored.status, 200, "{}", stored.text);
+    printed(&server, &["plugin", "disable", "echo"]);
+    assert_eq!(client.request("echo", json!({})).await["payload"]["code"], "PLUGIN_DISABLED");
+    printed(&server, &["plugin", "enable", "echo"]);
+    assert_eq!(version(&mut client).await, "1.0.0");
+
+    let late = operate(&server, &["plugin", "promote", "echo"]);
+    assert!(!late.success && late.stderr.contains("OPERATION_CONFLICT"), "{}", late.stderr);
+    let trail = printed(&server, &["audit", "--plugin", "echo"]);
+    let promoted = trail.lines().find(|line| line.contains("operation=promote outcome=done")).unwrap_or(&trail);
+    assert!(promoted.contains("by=local") && promoted.contains("why=\"it is\""), "{promoted}");
+}
+
+#[tokio::test]
+async fn a_component_that_does_not_fit_is_refused_in_the_words_of_the_check() {
+    let server = Server::start().await;
+    let file = guest("stranger").display().to_string();
+    let (deployed, checked) =
+        (operate(&server, &["plugin", "deploy", &file]), run_switchboard(&["plugin", "check", &file]));
+    assert!(!deployed.success && !checked.success);
+    let misfit = checked.stdout.lines().find(|line| line.trim_start().starts_with("at ")).expect("a reason");
+    assert!(deployed.stderr.contains(misfit), "{misfit}\nis not in\n{}", deployed.stderr);
+    let body = std::fs::read(&file).expect("the component");
+    let put = server.admin_request(Method::PUT, "/plugins/stranger").header("content-type", "application/wasm");
+    let answer = Http::send(put.body(body)).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (422, &json!("COMPONENT_UNFIT")));
+}
+
+#[tokio::test]
 async fn sessions_are_listed_with_their_users() {
     let server = Server::start().await;
     let alice = Client::connect(&server, "alice").await;

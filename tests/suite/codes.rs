@@ -63,7 +63,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("ADMIN_TOKEN_INVALID", "admin", "each_route_asks_for_a_token_with_its_scope"),
     ("ADMIN_SCOPE_INSUFFICIENT", "admin", "each_route_asks_for_a_token_with_its_scope"),
     ("OPERATION_CONFLICT", "admin", "tokens_are_made_and_revoked_by_command_and_a_restart_knows"),
-    ("COMPONENT_UNFIT", "host/src/admin/problem", "each_failure_of_an_operation_has_its_status_and_code"),
+    ("COMPONENT_UNFIT", "admin", "a_component_that_does_not_fit_is_refused_in_the_words_of_the_check"),
     ("RATE_LIMITED", "codes", "messages_beyond_the_rate_are_told_when_to_come_again"),
     ("ACK_INVALID", "flow", "wrong_acknowledgements_are_errors_and_the_connection_goes_on"),
     ("MESSAGE_INTERRUPTED", "restart", "a_message_that_the_deadline_abandoned_is_answered_as_interrupted"),
@@ -75,6 +75,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("PLUGIN_OUT_OF_MEMORY", "isolation", "a_plugin_that_spins_allocates_or_traps_fails_alone"),
     ("PLUGIN_LIMIT_EXCEEDED", "codes", "a_host_call_with_too_much_names_the_limit"),
     ("PLUGIN_ANSWER_INVALID", "contract", "an_answer_that_is_no_message_reaches_no_client"),
+    ("MESSAGE_POISONED", "health", "a_message_that_brings_the_handler_down_twice_is_not_run_a_third_time"),
     ("PLUGIN_UNAVAILABLE", "codes", "a_plugin_that_cannot_serve_is_unavailable_and_not_unknown"),
     ("PLUGIN_DISABLED", "hot_reload", "a_plugin_is_switched_off_and_on_by_saving_the_config"),
     // No way is known to bring it about from outside, which is as it should be.

@@ -17,6 +17,7 @@ mod contract;
 mod cut_points;
 mod envelope;
 mod flow;
+mod health;
 mod hot_reload;
 mod idempotency;
 mod isolation;

@@ -102,10 +102,10 @@ fn is_declared(headers: &HeaderMap, wanted: &str) -> bool {
     types.next().is_none() && first.is_some_and(|name| name.trim().eq_ignore_ascii_case(wanted))
 }
 
-/// The one variable part of a path, such as a plugin's name.
-pub(super) struct Name(pub String);
+/// The variable part of a path, such as a plugin's name; or several of them.
+pub(super) struct Name<T = String>(pub T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Name {
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Name<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {

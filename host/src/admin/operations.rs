@@ -154,7 +154,6 @@ async fn deploy(
         })
     })
     .await
-    .map(Json)
 }
 
 /// Give the canary all users
@@ -176,7 +175,7 @@ async fn promote(
 ) -> Result<Json<Done>, Problem> {
     let Reason { why } = body::json_or_default(&headers, body, REASON).await?;
     let order = order(operator, why)?;
-    run(&state, move |desk| desk.promote(plugin, order)).await.map(Json)
+    run(&state, move |desk| desk.promote(plugin, order)).await
 }
 
 /// Go back to an earlier version
@@ -201,7 +200,7 @@ async fn rollback(
 ) -> Result<Json<Done>, Problem> {
     let RollbackRequest { to, why } = body::json_or_default(&headers, body, ROLLBACK).await?;
     let order = order(operator, why)?;
-    run(&state, move |desk| desk.rollback(plugin, to, order)).await.map(Json)
+    run(&state, move |desk| desk.rollback(plugin, to, order)).await
 }
 
 /// Put one session on one version
@@ -223,7 +222,7 @@ async fn pin(
 ) -> Result<Json<Done>, Problem> {
     let PinRequest { session_id, digest, why } = body::json(&headers, body, PIN).await?;
     let order = order(operator, why)?;
-    run(&state, move |desk| desk.pin(plugin, session_id, digest, order)).await.map(Json)
+    run(&state, move |desk| desk.pin(plugin, session_id, digest, order)).await
 }
 
 /// Serve a session like all others again
@@ -245,7 +244,7 @@ async fn unpin(
 ) -> Result<Json<Done>, Problem> {
     let UnpinRequest { session_id, why } = body::json(&headers, body, UNPIN).await?;
     let order = order(operator, why)?;
-    run(&state, move |desk| desk.unpin(plugin, session_id, order)).await.map(Json)
+    run(&state, move |desk| desk.unpin(plugin, session_id, order)).await
 }
 
 /// Switch a plugin on
@@ -301,7 +300,7 @@ async fn set_enabled(
 ) -> Result<Json<Done>, Problem> {
     let Reason { why } = body::json_or_default(headers, body, REASON).await?;
     let order = order(operator, why)?;
-    run(&state, move |desk| desk.set_enabled(plugin, enabled, order)).await.map(Json)
+    run(&state, move |desk| desk.set_enabled(plugin, enabled, order)).await
 }
 
 fn order(operator: Operator, why: String) -> Result<Order, Problem> {
@@ -313,10 +312,7 @@ fn order(operator: Operator, why: String) -> Result<Order, Problem> {
 }
 
 /// Runs an operation as a task of the host, so that it ends well whoever waits for it.
-async fn run<T: Send + 'static>(
-    state: &AdminState,
-    begin: impl FnOnce(&dyn PluginDesk) -> Operation<T>,
-) -> Result<T, Problem> {
+async fn run(state: &AdminState, begin: impl FnOnce(&dyn PluginDesk) -> Operation) -> Result<Json<Done>, Problem> {
     let done = state.tasks.spawn(begin(&*state.desk)).await;
-    Ok(done.map_err(|_| Problem::unfinished())??)
+    Ok(Json(done.map_err(|_| Problem::unfinished())??))
 }

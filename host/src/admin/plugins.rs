@@ -1,6 +1,6 @@
 //! `/plugins`, to look: what runs, and in which versions.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::header, response::IntoResponse};
 use serde::Serialize;
 use switchboard_protocol::ErrorCode;
 use utoipa::ToSchema;
@@ -22,7 +22,7 @@ struct Versions {
 }
 
 pub(super) fn routes() -> OpenApiRouter<AdminState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).routes(routes!(versions))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).routes(routes!(versions)).routes(routes!(component))
 }
 
 /// Every plugin that has a file or a version, or had one lately, by name
@@ -48,8 +48,27 @@ async fn one(State(state): State<AdminState>, Name(name): Name) -> Result<Json<P
     (status = 404, description = "There is no plugin of this name", body = ErrorBody),
 ))]
 async fn versions(State(state): State<AdminState>, Name(plugin): Name) -> Result<Json<Versions>, Problem> {
-    let versions = state.desk.versions(plugin.clone()).await?;
+    let versions = state.desk.versions(&plugin)?;
     Ok(Json(Versions { plugin, versions }))
+}
+
+/// The component of a version, byte for byte as it was deployed
+#[utoipa::path(get, path = "/plugins/{name}/versions/{version}", tag = "plugins",
+    params(
+        ("name" = String, Path),
+        ("version" = String, Path, description = "Its digest (8 hex digits or more), or its number"),
+    ),
+    responses(
+        (status = 200, description = "The component", body = Vec<u8>, content_type = "application/wasm"),
+        (status = 404, description = "There is no such plugin or version", body = ErrorBody),
+        (status = 409, description = "Several versions fit, or what is stored is damaged", body = ErrorBody),
+    ))]
+async fn component(
+    State(state): State<AdminState>,
+    Name((plugin, version)): Name<(String, String)>,
+) -> Result<impl IntoResponse, Problem> {
+    let component = state.desk.component(plugin, version).await?;
+    Ok(([(header::CONTENT_TYPE, "application/wasm")], component))
 }
 
 /// The status of a plugin.

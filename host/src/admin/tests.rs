@@ -276,6 +276,14 @@ async fn what_is_wrong_with_an_order_is_said_and_nothing_is_done() {
 }
 
 #[tokio::test]
+async fn the_component_of_a_version_comes_as_it_was_deployed() {
+    let listener = Listener::start().await;
+    let answer = listener.get("/plugins/echo/versions/abcdef12").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "abcdef12"));
+    assert!(answer.head.contains("content-type: application/wasm"), "{}", answer.head);
+}
+
+#[tokio::test]
 async fn an_operation_goes_on_when_its_client_leaves() {
     let listener = Listener::start().await;
     let bearer = listener.bearer(Scope::Deploy);

@@ -190,6 +190,7 @@ fn origin_setting<T: FromValue>(reader: &mut Reader<'_>, environment: &str, name
 fn read_plugin(reader: &mut Reader<'_>, section: &str) -> Option<PluginConfig> {
     let enabled = reader.read(section, "enabled");
     let required = reader.read(section, "required");
+    let kept_versions = reader.read(section, "kept_versions");
     let isolation = reader.read::<Option<Isolation>>(section, "isolation");
     let settings = reader.read(section, "settings");
     let limits = settings::plugin_limits(reader, &format!("{section}.limits"));
@@ -200,6 +201,7 @@ fn read_plugin(reader: &mut Reader<'_>, section: &str) -> Option<PluginConfig> {
     Some(PluginConfig {
         enabled: enabled?,
         required: required?,
+        kept_versions: kept_versions?,
         isolation: isolation?,
         limits: limits?,
         instances: instances?,

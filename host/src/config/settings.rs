@@ -181,6 +181,7 @@ section! { LOGGING, logging -> LoggingConfig;
 const PLUGIN: &[Setting] = rows! {
     enabled: Kind::Switch, "true", "`false` unloads the plugin as the file is saved, and `true` loads it again.";
     required: Kind::Switch, "false", "Whether `/readyz` says no while the plugin is not ready.";
+    kept_versions: count(1, 1_000), "10", "Versions that can be rolled back to, also after a restart. Those in use are kept whatever this says.";
     isolation: Kind::Words(&["requested", "message", "session", "shared"]), r#""requested""#, "How long an instance lives. `message`: a fresh one for every call, so that nothing leaks between users or messages. `session`: one for each session, its calls one after the other. `shared`: any call in any instance that is free. `requested`: what the plugin's manifest asks for.";
     settings: Kind::Object, "{}", "Handed to the plugin, after a check against its own schema. Replaced as a whole, not merged with the defaults.";
 };
@@ -209,11 +210,11 @@ section! { PLUGIN_INSTANCES, plugin_instances -> InstanceConfig;
 }
 
 section! { PLUGIN_HEALTH, plugin_health -> HealthConfig;
-    failures_to_open: count(0, 10_000), "10", "Failed calls in a row after which a version is left alone for a while: its types answer `PLUGIN_UNAVAILABLE`. 0: never.";
+    failures_to_open: count(0, 10_000), "10", "Failed calls in a row after which a version is left alone for a while: its types answer `PLUGIN_UNAVAILABLE`. Those of one user are not enough once others have been served. 0: never.";
     backoff_min: time(10, 3_600), r#""1s""#, "How long it is left alone at first. It doubles each time that the call which then tries it fails as well.";
     backoff_max: time(10, 86_400), r#""1m""#, "And at most.";
     rollback_window: time(0, 86_400), r#""1m""#, "A version that has to be left alone so soon after it took over gives way to the one before it. 0: never.";
-    poison_crashes: count(0, 1_000), "2", "Crashes over the same message after which it is answered `MESSAGE_POISONED` without running again. 0: never.";
+    poison_crashes: count(0, 1_000), "2", "Crashes over the same message of a user after which it is answered `MESSAGE_POISONED` without running again; once two users are among them and none was served, for everybody. 0: never.";
     poison_time: time(1_000, 604_800), r#""10m""#, "For how long.";
 }
 
@@ -222,7 +223,7 @@ section! { PLUGIN_CANARY, plugin_canary -> CanaryConfig;
     min_calls: count(1, MANY), "100", "Calls of the canary before it is judged.";
     window: time(1_000, 86_400), r#""1m""#, "The stretch of time, up to now, whose calls of both versions are compared.";
     error_margin: count(0, 100), "5", "Percentage points by which its share of failed calls may exceed the active version's.";
-    latency_margin: count(0, 10_000), "100", "Per cent by which its 95th percentile of call duration may exceed the active version's.";
+    latency_margin: count(0, 10_000), "100", "Per cent by which its 95th percentile of call duration may exceed the active version's. Less than a millisecond is no difference.";
     promote_after: time(0, 604_800), r#""0s""#, "How long a canary that is not worse serves before it is promoted by itself. 0: never; someone promotes it.";
 }
 

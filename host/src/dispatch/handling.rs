@@ -154,8 +154,7 @@ impl Handling {
     }
 
     fn tell_error(&mut self, reply: Reply) {
-        // Who is asked to come back later is not answered with the same error then.
-        let asks_for_repeat = reply.payload.retry_after_ms.is_some();
+        let is_forgotten = reply.is_about_a_message_that_did_not_run();
         let stored = self.ticket.as_ref().and_then(|_| {
             let payload = serde_json::to_string(&reply.payload).ok()?;
             Some(StoredAnswer {
@@ -166,7 +165,7 @@ impl Handling {
         });
         let (deliver, session, correlation_id) =
             (self.deliver.clone(), self.session.clone(), self.correlation_id.clone());
-        self.tell(stored, asks_for_repeat, || deliver.error(&session, reply, correlation_id.as_deref()));
+        self.tell(stored, is_forgotten, || deliver.error(&session, reply, correlation_id.as_deref()));
     }
 
     /// It is in the record before the client hears of it, who may ask again at once.

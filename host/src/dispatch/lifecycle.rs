@@ -80,7 +80,9 @@ impl Dispatcher {
         }
         let deliver = &self.deliver;
         let caller = context::caller(session, Transport::Internal);
-        for version in self.plugins.registry().versions().filter(|version| version.manifest.lifecycle.connect) {
+        let registry = self.plugins.registry();
+        let versions = registry.versions_for(caller.who());
+        for version in versions.filter(|version| version.manifest.lifecycle.connect) {
             let Some(context) = deliver.event_context(&caller, version) else { return };
             let called = version.clone();
             deliver.lifecycle.spawn("connect", version, async move { called.on_connect(context).await });
@@ -103,7 +105,8 @@ impl Deliver {
             return;
         }
         let message = GuestMessage { message_type, payload, id: None, correlation_id: None, timestamp };
-        for version in self.plugins.registry().versions().filter(|version| wants(version, topic)) {
+        let registry = self.plugins.registry();
+        for version in registry.versions_for(caller.who()).filter(|version| wants(version, topic)) {
             let caller = Caller { transport: Transport::Internal, ..caller.clone() };
             let Some(context) = self.event_context(&caller, version) else { return };
             let (called, topic, message) = (version.clone(), topic.to_owned(), message.clone());
@@ -117,12 +120,15 @@ impl Deliver {
     pub(super) fn forget(&self, session: &Session, reason: &'static str) {
         // A handler may have subscribed while the session ended.
         self.topics.forget_session(&session.id);
+        // Before a choice of versions that was made for this session is forgotten with it.
+        let registry = self.plugins.registry();
         self.plugins.forget_session(&session.id);
         if !session.has_begun() {
             return;
         }
         let caller = context::caller(session, Transport::Internal);
-        for version in self.plugins.registry().versions().filter(|version| version.manifest.lifecycle.disconnect) {
+        let versions = registry.versions_for(caller.who());
+        for version in versions.filter(|version| version.manifest.lifecycle.disconnect) {
             let Some(context) = self.event_context(&caller, version) else { return };
             let called = version.clone();
             let call = async move { called.on_disconnect(context, reason).await };

@@ -46,6 +46,12 @@ impl Reply {
         self.label == ErrorCode::RateLimited.as_str()
     }
 
+    /// Whether the message never came to run, so that a repeat of it is not answered from the record.
+    pub fn is_about_a_message_that_did_not_run(&self) -> bool {
+        // With a wait, it is to be sent again. What is poison is not, but it may be when its time is over.
+        self.payload.retry_after_ms.is_some() || self.label == ErrorCode::MessagePoisoned.as_str()
+    }
+
     fn help(mut self, help: String) -> Self {
         self.payload = self.payload.with_help(help);
         self
@@ -154,6 +160,11 @@ pub(crate) fn call(failure: &CallFailure, plugin: &str) -> Option<Reply> {
             let error = format!("plugin {plugin:?}: {failure}");
             return Some(Reply::new(ErrorCode::PluginUnavailable, error).after(AFTER_INTERRUPTION));
         }
+        CallFailure::Unavailable { retry_after } => {
+            let error = format!("the plugin {plugin:?} has failed again and again, and is left alone for a moment");
+            return Some(Reply::new(ErrorCode::PluginUnavailable, error).after(*retry_after));
+        }
+        CallFailure::Poisoned { retry_after } => return Some(poisoned(plugin, *retry_after)),
         // What failed inside the host is the operator's business.
         CallFailure::Host(_) | CallFailure::NotExported(_) => {
             return Some(Reply::new(ErrorCode::InternalError, "the server could not run the handler"));
@@ -166,6 +177,14 @@ pub(crate) fn call(failure: &CallFailure, plugin: &str) -> Option<Reply> {
     };
     // `Display` of a failure leaves the backtrace out.
     Some(Reply::new(code, format!("plugin {plugin:?}: {failure}")))
+}
+
+/// Without `retry_after_ms`, which clients act on by themselves: to try again is a person's decision.
+fn poisoned(plugin: &str, retry_after: Duration) -> Reply {
+    let error = format!("the same message has brought the plugin {plugin:?} down before, and was not run again");
+    let seconds = retry_after.as_nanos().div_ceil(1_000_000_000);
+    Reply::new(ErrorCode::MessagePoisoned, error)
+        .help(format!("send something else: the same message is not tried again for {seconds} s"))
 }
 
 fn refused(refusal: &Refusal) -> Reply {
@@ -197,6 +216,8 @@ mod tests {
             (CallFailure::Busy { retry_after: seconds }, ErrorCode::PluginBusy),
             (CallFailure::AnswerInvalid("x".into()), ErrorCode::PluginAnswerInvalid),
             (CallFailure::Interrupted, ErrorCode::PluginUnavailable),
+            (CallFailure::Unavailable { retry_after: seconds }, ErrorCode::PluginUnavailable),
+            (CallFailure::Poisoned { retry_after: seconds }, ErrorCode::MessagePoisoned),
             (CallFailure::NotExported("handler"), ErrorCode::InternalError),
             (CallFailure::Host("secret".into()), ErrorCode::InternalError),
         ] {
@@ -205,6 +226,21 @@ mod tests {
             assert!(!reply.payload.error.contains("secret"));
         }
         assert!(call(&CallFailure::Cancelled, "p").is_none());
+    }
+
+    #[test]
+    fn poison_is_no_invitation_to_try_again_but_says_when_that_would_be() {
+        let reply = call(&CallFailure::Poisoned { retry_after: Duration::from_millis(89_001) }, "p").expect("a reply");
+        assert_eq!((reply.payload.recoverable, reply.payload.retry_after_ms), (false, None));
+        assert!(reply.payload.help.as_deref().is_some_and(|help| help.contains("for 90 s")), "{reply:?}");
+        assert!(reply.is_about_a_message_that_did_not_run());
+    }
+
+    #[test]
+    fn a_version_that_is_left_alone_says_when_to_come_back() {
+        let reply = call(&CallFailure::Unavailable { retry_after: Duration::from_secs(2) }, "p").expect("a reply");
+        assert_eq!((reply.payload.recoverable, reply.payload.retry_after_ms), (true, Some(2_000)));
+        assert!(reply.is_about_a_message_that_did_not_run());
     }
 
     #[test]

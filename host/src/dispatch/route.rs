@@ -4,13 +4,13 @@ use switchboard_protocol::ClientMessage;
 
 use super::{Refused, reply};
 use crate::{
-    plugin::{Handler, Ordering, Registry, Route},
+    plugin::{Handler, Ordering, Registry, Route, Who},
     session::inbox::Lane,
 };
 
 /// Finds the handler, and makes sure that the payload is what it declared.
-pub(super) fn find(registry: &Registry, message: &ClientMessage<'_>) -> Result<Handler, Refused> {
-    let handler = match registry.route(&message.message_type) {
+pub(super) fn find(registry: &Registry, message: &ClientMessage<'_>, who: &Who<'_>) -> Result<Handler, Refused> {
+    let handler = match registry.route(&message.message_type, who) {
         Route::Handler(handler) => handler,
         Route::Disabled { plugin } => {
             return Err(Refused::to(message, reply::disabled(&message.message_type, &plugin)));

@@ -8,16 +8,17 @@ use std::{
 use switchboard_protocol::unix_seconds;
 
 use crate::{
-    admin::{Operation, PluginDesk, SessionSummary},
+    admin::{Fetch, Operation, PluginDesk, SessionSummary},
     plugin::{
         PluginStatus, Plugins,
-        operation::{Deployment, Done, OperationError, Order, VersionSummary},
+        operation::{Deployment, OperationError, Order, VersionSummary},
     },
     session::{Session, Sessions},
 };
 
 pub(super) struct Desk {
     pub plugins: Arc<Plugins>,
+    pub sessions: Arc<Sessions>,
 }
 
 /// All sessions, or those of a subject in any tenant.
@@ -45,35 +46,48 @@ impl PluginDesk for Desk {
         self.plugins.statuses()
     }
 
-    fn versions(&self, _: String) -> Operation<Vec<VersionSummary>> {
-        not_offered()
+    fn versions(&self, plugin: &str) -> Result<Vec<VersionSummary>, OperationError> {
+        self.plugins.versions(plugin)
     }
 
-    fn deploy(&self, _: Deployment, _: Order) -> Operation<Done> {
-        not_offered()
+    fn component(&self, plugin: String, version: String) -> Fetch {
+        let plugins = self.plugins.clone();
+        Box::pin(async move { plugins.component(&plugin, &version).await })
     }
 
-    fn promote(&self, _: String, _: Order) -> Operation<Done> {
-        not_offered()
+    fn deploy(&self, deployment: Deployment, order: Order) -> Operation {
+        let plugins = self.plugins.clone();
+        Box::pin(async move { plugins.deploy(deployment, order).await })
     }
 
-    fn rollback(&self, _: String, _: Option<String>, _: Order) -> Operation<Done> {
-        not_offered()
+    fn promote(&self, plugin: String, order: Order) -> Operation {
+        let plugins = self.plugins.clone();
+        Box::pin(async move { plugins.promote(&plugin, order).await })
     }
 
-    fn pin(&self, _: String, _: String, _: String, _: Order) -> Operation<Done> {
-        not_offered()
+    fn rollback(&self, plugin: String, to: Option<String>, order: Order) -> Operation {
+        let plugins = self.plugins.clone();
+        Box::pin(async move { plugins.rollback(&plugin, to, order).await })
     }
 
-    fn unpin(&self, _: String, _: String, _: Order) -> Operation<Done> {
-        not_offered()
+    fn pin(&self, plugin: String, session_id: String, version: String, order: Order) -> Operation {
+        let (plugins, sessions) = (self.plugins.clone(), self.sessions.clone());
+        Box::pin(async move {
+            // A pin of a session that is not here would wait for nobody.
+            if sessions.by_id(&session_id).is_none() {
+                return Err(OperationError::NotNow(format!("there is no session {session_id:?}")));
+            }
+            plugins.pin(&plugin, &session_id, &version, order).await
+        })
     }
 
-    fn set_enabled(&self, _: String, _: bool, _: Order) -> Operation<Done> {
-        not_offered()
+    fn unpin(&self, plugin: String, session_id: String, order: Order) -> Operation {
+        let plugins = self.plugins.clone();
+        Box::pin(async move { plugins.unpin(&plugin, &session_id, order).await })
     }
-}
 
-fn not_offered<T: Send + 'static>() -> Operation<T> {
-    Box::pin(async { Err(OperationError::NotNow("this host loads plugins from its directory alone".to_owned())) })
+    fn set_enabled(&self, plugin: String, enabled: bool, order: Order) -> Operation {
+        let plugins = self.plugins.clone();
+        Box::pin(async move { plugins.set_enabled(&plugin, enabled, order).await })
+    }
 }

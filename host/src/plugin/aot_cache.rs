@@ -130,7 +130,7 @@ fn revive(engine: &Engine, stored: &[u8]) -> Option<Component> {
 }
 
 /// Makes the folder, or proves that an existing one belongs to this user alone.
-fn make_private(dir: &Path) -> io::Result<()> {
+pub(super) fn make_private(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let metadata = fs::metadata(dir)?;
     let shared = metadata.mode() & 0o077 != 0;

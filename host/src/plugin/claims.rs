@@ -59,17 +59,18 @@ pub(crate) fn conflict<'a>(
     Ok(())
 }
 
-/// The claim that counts for each pattern. Among equals, the earlier.
-pub(crate) fn settle<T>(claims: impl Iterator<Item = Claim<T>>, owners: &Owners) -> HashMap<Pattern, Claim<T>> {
-    let mut winners: HashMap<Pattern, Claim<T>> = HashMap::new();
+/// The claims to each pattern, the one that counts first. Among equals, the earlier.
+pub(crate) fn settle<T>(claims: impl Iterator<Item = Claim<T>>, owners: &Owners) -> HashMap<Pattern, Vec<Claim<T>>> {
+    let mut settled: HashMap<Pattern, Vec<Claim<T>>> = HashMap::new();
     for claim in claims {
-        let owner = owners.get(&claim.pattern.to_string()).map(String::as_str);
-        let wins = winners.get(&claim.pattern).is_none_or(|other| rank(&claim, owner) < rank(other, owner));
-        if wins {
-            winners.insert(claim.pattern.clone(), claim);
-        }
+        settled.entry(claim.pattern.clone()).or_default().push(claim);
     }
-    winners
+    for (pattern, claims) in &mut settled {
+        let owner = owners.get(&pattern.to_string()).map(String::as_str);
+        // Stable: equals stay in their order.
+        claims.sort_by_key(|claim| rank(claim, owner));
+    }
+    settled
 }
 
 /// Smaller is better. An owner has its types even while it fails: another plugin was not meant to get
@@ -100,10 +101,10 @@ impl<T> Table<T> {
         table
     }
 
-    pub fn find(&self, name: &str) -> Option<&T> {
-        self.exact.get(name).or_else(|| {
-            self.prefixes.iter().find(|(prefix, _)| name.starts_with(prefix.as_str())).map(|(_, what)| what)
-        })
+    /// What fits a name, the most exact first.
+    pub fn fitting(&self, name: &str) -> impl Iterator<Item = &T> {
+        let prefixes = self.prefixes.iter().filter(move |(prefix, _)| name.starts_with(prefix.as_str()));
+        self.exact.get(name).into_iter().chain(prefixes.map(|(_, what)| what))
     }
 
     /// Everything that can be reached, in no particular order.
@@ -165,7 +166,7 @@ mod tests {
             pattern: pattern("ping"),
             what: (),
         });
-        assert_eq!(&*settle(claims, &owners(owned))[&pattern("ping")].plugin, expected);
+        assert_eq!(&*settle(claims, &owners(owned))[&pattern("ping")][0].plugin, expected);
     }
 
     #[test]
@@ -192,7 +193,7 @@ mod tests {
             ("ping", None),
         ];
         for (name, expected) in cases {
-            assert_eq!(table.find(name).copied(), expected, "{name}");
+            assert_eq!(table.fitting(name).next().copied(), expected, "{name}");
         }
     }
 }

@@ -6,10 +6,10 @@ use std::{ffi::OsStr, fs, io, os::unix::fs::MetadataExt as _, path::Path};
 use super::arrivals::{Sight, Stamp};
 
 /// The largest file that is read. Components from Python have 18 MB.
-const MAX_FILE_BYTES: u64 = 128 << 20;
+pub(super) const MAX_FILE_BYTES: u64 = 128 << 20;
 
 /// The longest name of a plugin: it is a label in metrics and a prefix of tools' names.
-const MAX_NAME_BYTES: usize = 64;
+pub(super) const MAX_NAME_BYTES: usize = 64;
 
 /// Why a file in the directory is no plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,8 +47,13 @@ pub(super) fn plugin_name(file: &OsStr) -> Result<&str, Ignored> {
         return Err(Ignored::Partial);
     }
     let name = file.strip_suffix(".wasm").ok_or(Ignored::OtherExtension)?;
+    if is_plugin_name(name) { Ok(name) } else { Err(Ignored::BadName) }
+}
+
+/// Whether a plugin can have this name, wherever it comes from.
+pub(super) fn is_plugin_name(name: &str) -> bool {
     let fits = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
-    if fits && (1..=MAX_NAME_BYTES).contains(&name.len()) { Ok(name) } else { Err(Ignored::BadName) }
+    fits && (1..=MAX_NAME_BYTES).contains(&name.len())
 }
 
 /// What is there; nothing if it is gone, or a link to nothing.

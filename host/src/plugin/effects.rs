@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Instant};
 use futures_util::future::BoxFuture;
 use switchboard_protocol::MessageType;
 
+use super::rollout::share::Who;
 use crate::auth::Principal;
 
 /// On whose behalf a call is made.
@@ -17,6 +18,12 @@ pub(crate) struct Caller {
     pub session_id: Arc<str>,
     pub principal: Arc<Principal>,
     pub transport: Transport,
+}
+
+impl Caller {
+    pub fn who(&self) -> Who<'_> {
+        Who::new(&self.principal, &self.session_id)
+    }
 }
 
 /// Where the caller's message came in.

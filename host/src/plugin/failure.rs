@@ -41,6 +41,12 @@ pub(crate) enum CallFailure {
     /// As many calls as allowed are under way, and none ended while this one waited.
     #[error("the plugin serves as many calls as it may")]
     Busy { retry_after: Duration },
+    /// Its calls fail, so the version is left alone for a while; this one was not made.
+    #[error("the plugin has failed again and again, and is left alone for {} ms", .retry_after.as_millis())]
+    Unavailable { retry_after: Duration },
+    /// It has brought the version down before; it was not run again.
+    #[error("the same message has brought the handler down before, and is not run again for {} s", .retry_after.as_secs())]
+    Poisoned { retry_after: Duration },
     /// What came back is not what the contract asks for.
     #[error("the handler's answer is invalid: {0}")]
     AnswerInvalid(String),
@@ -64,6 +70,8 @@ impl CallFailure {
             Self::Interrupted => "interrupted",
             Self::LimitExceeded { .. } => "limit_exceeded",
             Self::Busy { .. } => "busy",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Poisoned { .. } => "poisoned",
             Self::AnswerInvalid(_) => "answer_invalid",
             Self::NotExported(_) => "not_exported",
             Self::Host(_) => "host_failure",

@@ -109,13 +109,19 @@ impl PluginVersion {
 
     /// The whole life of one call.
     async fn call(self: &Arc<Self>, mut context: CallContext, question: Question<'_>) -> Result<Answer, CallFailure> {
+        let permit = self.health.admit(&context, &question, Instant::now())?;
         let _under_way = self.begin_call();
         let mut record = CallRecord::begin(self, &context, question.export());
         let span = record.span();
         context.deadline = earlier(context.deadline, record.begun, self.limits.deadline);
         let allowed = context.deadline.saturating_duration_since(record.begun);
         let result = self.in_time(context, allowed, question).instrument(span.clone()).await;
-        span.in_scope(|| record.end(&result));
+        span.in_scope(|| {
+            record.end(&result);
+            if let Some(permit) = permit {
+                permit.end(&result, Instant::now());
+            }
+        });
         result
     }
 

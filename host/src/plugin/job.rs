@@ -7,10 +7,14 @@
 
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
+
 use super::{
-    artifact::{Compiled, Validated},
+    artifact::{Captured, Compiled, Validated},
     loader::Loader,
-    status::LoadFailure,
+    rollout::store::VersionStore,
+    status::{LoadFailure, Stage},
+    validate::validate,
     version::PluginVersion,
 };
 use crate::config::PluginConfig;
@@ -22,9 +26,20 @@ pub(crate) struct Good {
     pub config: PluginConfig,
 }
 
-/// The newest artefact, as far as it has come.
+impl Good {
+    pub fn differs(&self, other: &Self) -> bool {
+        self.compiled.digest != other.compiled.digest
+    }
+}
+
+/// An artefact, as far as it has come.
 #[derive(Clone)]
 pub(crate) enum Newest {
+    /// In the version store.
+    Stored {
+        name: Arc<str>,
+        digest: String,
+    },
     Validated(Validated),
     Compiled(Arc<Compiled>),
 }
@@ -32,6 +47,7 @@ pub(crate) enum Newest {
 impl Newest {
     pub fn digest(&self) -> &str {
         match self {
+            Self::Stored { digest, .. } => digest,
             Self::Validated(validated) => &validated.captured.digest,
             Self::Compiled(compiled) => &compiled.digest,
         }
@@ -43,16 +59,21 @@ pub(crate) struct Job {
     pub newest: Option<Newest>,
     /// What served last, if it may have to be built again.
     pub good: Option<Good>,
+    /// If neither can serve: what was meant to serve before, or what there is instead of it.
+    pub fallback: Option<Newest>,
     pub wanted: PluginConfig,
 }
 
 /// What came of it.
+#[derive(Default)]
 pub(crate) struct Outcome {
     /// The newest artefact, if it compiled.
     pub compiled: Option<Arc<Compiled>>,
     pub ready: Option<Ready>,
     /// Why it is not the newest artefact with the wanted config that is ready.
     pub failure: Option<LoadFailure>,
+    /// Why an artefact could not be kept for later.
+    pub not_kept: Option<String>,
 }
 
 /// A version, and what it was made of.
@@ -61,31 +82,98 @@ pub(crate) struct Ready {
     pub made_of: Good,
 }
 
+impl Ready {
+    pub fn digest(&self) -> &str {
+        &self.made_of.compiled.digest
+    }
+}
+
 impl Job {
-    pub async fn run(self, loader: &Loader) -> Outcome {
-        let compiled = match self.newest.clone() {
-            Some(Newest::Validated(validated)) => Some(loader.compile(validated).await.map(Arc::new)),
-            Some(Newest::Compiled(compiled)) => Some(Ok(compiled)),
+    pub async fn run(self, loader: &Loader, store: &Arc<VersionStore>) -> Outcome {
+        let mut outcome = Outcome::default();
+        outcome.compiled = match self.newest {
+            Some(newest) => outcome.compile(newest, loader, store).await,
             None => None,
         };
-        let (compiled, mut failure) = match compiled {
-            Some(Ok(compiled)) => (Some(compiled), None),
-            Some(Err(failure)) => (None, Some(failure)),
-            None => (None, None),
-        };
-        if self.wanted.enabled {
-            for candidate in candidates(compiled.as_ref(), self.good.as_ref(), &self.wanted) {
-                match loader.ready(&candidate.compiled, &candidate.config).await {
-                    Ok(version) => {
-                        return Outcome { compiled, ready: Some(Ready { version, made_of: candidate }), failure };
-                    }
-                    // The first one is about what the operator wants; the others follow from it.
-                    Err(fault) => _ = failure.get_or_insert(fault),
-                }
+        if !self.wanted.enabled {
+            return outcome;
+        }
+        let newest = outcome.compiled.clone();
+        for candidate in candidates(newest.as_ref(), self.good.as_ref(), &self.wanted) {
+            if outcome.prepare(candidate, loader).await {
+                return outcome;
             }
         }
-        Outcome { compiled, ready: None, failure }
+        if let Some(fallback) = self.fallback
+            && let Some(compiled) = outcome.compile(fallback, loader, store).await
+        {
+            outcome.prepare(Good { compiled, config: self.wanted }, loader).await;
+        }
+        outcome
     }
+}
+
+impl Outcome {
+    /// The first fault is about what the operator wants; the others follow from it.
+    fn fails(&mut self, fault: LoadFailure) {
+        self.failure.get_or_insert(fault);
+    }
+
+    /// Also keeps what compiled, so that all that can come to traffic is in the version store before it does.
+    async fn compile(&mut self, newest: Newest, loader: &Loader, store: &Arc<VersionStore>) -> Option<Arc<Compiled>> {
+        let (validated, is_new) = match newest {
+            Newest::Compiled(compiled) => return Some(compiled),
+            Newest::Validated(validated) => (Ok(validated), true),
+            Newest::Stored { name, digest } => (fetch(name, digest, store).await, false),
+        };
+        let compiled = match validated {
+            Ok(validated) => {
+                let captured = is_new.then(|| validated.captured.clone());
+                loader.compile(validated).await.map(|compiled| (Arc::new(compiled), captured))
+            }
+            Err(failure) => Err(failure),
+        };
+        match compiled {
+            Ok((compiled, captured)) => {
+                if let Some(captured) = captured {
+                    self.keep(captured, store).await;
+                }
+                Some(compiled)
+            }
+            Err(failure) => {
+                self.fails(failure);
+                None
+            }
+        }
+    }
+
+    async fn keep(&mut self, captured: Captured, store: &Arc<VersionStore>) {
+        let (store, plugin) = (store.clone(), captured.name.clone());
+        let kept = spawn_blocking(move || store.keep(&captured.digest, &captured.bytes)).await;
+        self.not_kept = match kept {
+            Ok(Ok(())) => return,
+            Ok(Err(fault)) => Some(fault.to_string()),
+            Err(crash) => Some(crash.to_string()),
+        };
+        tracing::warn!(%plugin, fault = self.not_kept, "a version cannot be kept: it cannot be rolled back to");
+    }
+
+    async fn prepare(&mut self, candidate: Good, loader: &Loader) -> bool {
+        match loader.ready(&candidate.compiled, &candidate.config).await {
+            Ok(version) => self.ready = Some(Ready { version, made_of: candidate }),
+            Err(fault) => self.fails(fault),
+        }
+        self.ready.is_some()
+    }
+}
+
+async fn fetch(name: Arc<str>, digest: String, store: &Arc<VersionStore>) -> Result<Validated, LoadFailure> {
+    let store = store.clone();
+    let fetched = spawn_blocking(move || {
+        let bytes = store.read(&digest).map_err(|fault| LoadFailure::new(Stage::Capture, fault))?;
+        validate(Captured::new(name, bytes)).map_err(|fault| LoadFailure::new(Stage::Validate, fault))
+    });
+    fetched.await.unwrap_or_else(|crash| Err(LoadFailure::new(Stage::Capture, crash)))
 }
 
 fn candidates(newest: Option<&Arc<Compiled>>, good: Option<&Good>, wanted: &PluginConfig) -> Vec<Good> {

@@ -4,7 +4,7 @@
 //! The first half depends on the bytes alone, the second on config as well, and is what a change of
 //! config repeats. Nothing here knows other plugins, or what is serving.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -16,12 +16,16 @@ use super::{
     capability::SharedCapabilities,
     compile::Compiler,
     engine::Sandbox,
+    health::VersionHealth,
     instance,
     manifest::Manifest,
     status::{LoadFailure, Stage},
     version::PluginVersion,
 };
-use crate::config::{Grants, PluginConfig};
+use crate::{
+    config::{Grants, PluginConfig},
+    telemetry::metrics::PluginVersionLabel,
+};
 
 /// What every load needs.
 pub(crate) struct Loader {
@@ -52,6 +56,9 @@ impl Loader {
             .and_then(|linker| linker.instantiate_pre(&compiled.component))
             .map_err(|fault| LoadFailure::new(Stage::Link, format!("{fault:#}")))?;
         let exports = Exports::probe(&pre).map_err(|fault| LoadFailure::new(Stage::Link, fault))?;
+        let label =
+            PluginVersionLabel { plugin: compiled.name.clone(), version: compiled.manifest.version.to_string().into() };
+        let health = VersionHealth::new(label, config, self.shared.metrics.clone(), Instant::now());
         let version = Arc::new(PluginVersion {
             name: compiled.name.clone(),
             version: compiled.manifest.version.to_string().into(),
@@ -68,6 +75,7 @@ impl Loader {
             slots: Arc::new(Semaphore::new(config.limits.max_concurrent_calls)),
             interrupted: CancellationToken::new(),
             in_flight: TaskTracker::new(),
+            health,
         });
         version.self_test().await.map_err(|failure| LoadFailure::new(Stage::SelfTest, failure))?;
         Ok(version)

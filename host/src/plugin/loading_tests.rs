@@ -2,129 +2,26 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use serde_json::json;
 use switchboard_protocol::MessageType;
-use tempfile::TempDir;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Plugins, Route,
     check::check_file,
     detached,
     instance::GuestMessage,
-    status::{PluginStatus, Stage, State},
+    status::{Stage, State},
     test_guest::{Handle, TestGuest},
+    test_host::{Host, section},
 };
-use crate::{
-    config::{Config, LiveConfig, PluginConfig},
-    telemetry::Metrics,
-};
-
-/// How long anything may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-struct Host {
-    folder: TempDir,
-    config: LiveConfig,
-    plugins: Arc<Plugins>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-}
-
-impl Host {
-    /// With these files in the directory, and a config that is changed before it starts.
-    async fn start(files: &[(&str, TestGuest)], change: impl FnOnce(&mut Config)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = Config::for_tests(folder.path());
-        config.server.plugin_dir = folder.path().join("plugins");
-        config.limits.max_plugin_calls = 4;
-        change(&mut config);
-        fs::create_dir_all(&config.server.plugin_dir).unwrap();
-        for (name, guest) in files {
-            fs::write(config.server.plugin_dir.join(format!("{name}.wasm")), guest.build()).unwrap();
-        }
-        let config = LiveConfig::new(config);
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let plugins = Plugins::start(config.clone(), Metrics::new(), &tasks, stop.clone()).await.unwrap();
-        Self { folder, config, plugins, tasks, stop }
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.folder.path().join("plugins").join(file)
-    }
-
-    /// As documented: written elsewhere, renamed into place.
-    fn deploy(&self, name: &str, bytes: &[u8]) {
-        let partial = self.path(&format!("{name}.wasm.tmp"));
-        fs::write(&partial, bytes).unwrap();
-        fs::rename(partial, self.path(&format!("{name}.wasm"))).unwrap();
-    }
-
-    fn reconfigure(&self, change: impl FnOnce(&mut Config)) {
-        let mut config = Config::clone(&self.config.load());
-        change(&mut config);
-        self.config.publish(config);
-    }
-
-    /// Where a type goes, in a few words.
-    fn route(&self, name: &str) -> String {
-        match self.plugins.registry().route(&MessageType::parse(name).unwrap()) {
-            Route::Handler(handler) => format!("{} {}", handler.version.name, handler.version.version),
-            Route::Disabled { plugin } => format!("{plugin} is disabled"),
-            Route::Unavailable { plugin, reason, .. } => format!("{plugin} is unavailable: {reason}"),
-            Route::Unknown { nearest } => format!("unknown, near {nearest:?}"),
-        }
-    }
-
-    fn status(&self, name: &str) -> Option<PluginStatus> {
-        self.plugins.statuses().into_iter().find(|status| status.name == name)
-    }
-
-    /// Waits until a type goes there.
-    async fn routed(&self, name: &str, expected: &str) {
-        self.until(|| self.route(name), |found| found.contains(expected), expected).await;
-    }
-
-    /// Waits until an attempt failed at this stage, for a reason with these words.
-    async fn failed(&self, plugin: &str, stage: Stage, words: &str) {
-        let error = || self.status(plugin).and_then(|status| status.last_error);
-        let fits = |error: &Option<super::status::LoadFailure>| {
-            error.as_ref().is_some_and(|error| error.stage == stage && error.reason.contains(words))
-        };
-        self.until(error, fits, words).await;
-    }
-
-    async fn until<T: std::fmt::Debug>(&self, look: impl Fn() -> T, fits: impl Fn(&T) -> bool, expected: &str) {
-        let begin = Instant::now();
-        while !fits(&look()) {
-            assert!(begin.elapsed() < PATIENCE, "{:?} instead of {expected}; {:#?}", look(), self.plugins.statuses());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.tasks.close();
-        tokio::time::timeout(PATIENCE, self.tasks.wait()).await.unwrap();
-    }
-}
+use crate::config::{Config, PluginConfig};
 
 fn handling(version: &str, types: &[&str]) -> TestGuest {
     TestGuest::handling(version, types)
-}
-
-/// Changes one plugin's section.
-fn section(name: &'static str, change: impl FnOnce(&mut PluginConfig)) -> impl FnOnce(&mut Config) {
-    move |config| {
-        let mut section = config.plugin(name).clone();
-        change(&mut section);
-        config.plugins.insert(name.to_owned(), section);
-    }
 }
 
 fn settings(value: serde_json::Value) -> Arc<serde_json::Map<String, serde_json::Value>> {

@@ -2,14 +2,19 @@
 //!
 //! Decides, but does nothing: the supervisor starts jobs and retires versions.
 
-use std::{path::PathBuf, sync::Arc, time::SystemTime};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use super::{
     artifact::{Compiled, Validated},
     job::{Good, Job, Newest, Ready},
     manifest::Manifest,
-    registry::{Member, Service},
-    status::{LoadFailure, PluginStatus, State},
+    registry::{Canary, Member, Service, Serving},
+    rollout::{beside::Beside, lineage::Lineage},
+    status::{CanaryStatus, LoadFailure, PluginStatus, State},
     version::PluginVersion,
 };
 use crate::config::PluginConfig;
@@ -19,23 +24,45 @@ pub(crate) struct Record {
     /// Earlier ones have precedence.
     pub order: u64,
     pub source: PathBuf,
-    /// Whether its file is there.
+    /// Whether its file is there, or it needs none.
     pub present: bool,
-    /// What its file holds, unless that cannot be a plugin.
+    /// What is meant to serve whom, across restarts.
+    pub lineage: Lineage,
+    /// Digest of what its file holds, if that can be a plugin.
+    pub file: Option<String>,
+    /// What is to be active, unless it is a file that cannot be a plugin.
     pub newest: Option<Newest>,
-    /// What served last.
+    /// What was active last.
     pub good: Option<Good>,
+    /// The active version.
     pub serving: Option<Arc<PluginVersion>>,
+    pub beside: Beside,
+    /// When the active version took over from another, if it was not by rolling back.
+    pub took_over: Option<Instant>,
     pub failure: Option<LoadFailure>,
     /// Whether the next snapshot differs because of it.
     pub changed: bool,
+    /// What else could be active, until something has been.
+    fallback: Option<Newest>,
     /// What was last tried: an artefact's digest, with a config.
     attempted: Option<(Option<String>, PluginConfig)>,
     busy: bool,
-    /// Whether the job that is under way is about a file that has been deleted since.
+    /// Whether the job that is under way is about something that is not wanted any more: the file was deleted
+    /// since, or an operator chose another version.
     stale: bool,
     off: bool,
     since: SystemTime,
+}
+
+/// What a file means that holds something new.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// What it holds is to serve.
+    Deployment,
+    /// It is as it was at the last operation; what was decided then goes on.
+    AsBefore,
+    /// It holds what is active. A trial of something else is over.
+    Back,
 }
 
 /// What is missing.
@@ -49,17 +76,22 @@ pub(crate) enum Wish {
 }
 
 impl Record {
-    pub fn new(name: Arc<str>, order: u64) -> Self {
+    pub fn new(name: Arc<str>, order: u64, lineage: Lineage) -> Self {
         Self {
             name,
             order,
             source: PathBuf::new(),
             present: false,
+            lineage,
+            file: None,
             newest: None,
             good: None,
             serving: None,
+            beside: Beside::default(),
+            took_over: None,
             failure: None,
             changed: true,
+            fallback: None,
             attempted: None,
             busy: false,
             stale: false,
@@ -68,45 +100,83 @@ impl Record {
         }
     }
 
+    /// It needs no file: it was deployed without one. Whether it was.
+    pub fn revived(&mut self) -> bool {
+        let Some(active) = self.lineage.active().filter(|_| self.lineage.file.is_none()) else { return false };
+        self.newest = Some(Newest::Stored { name: self.name.clone(), digest: active.to_owned() });
+        self.present = true;
+        true
+    }
+
     /// Its file holds something new.
-    pub fn arrived(&mut self, source: PathBuf, content: Result<Validated, LoadFailure>) -> Result<(), LoadFailure> {
+    pub fn arrived(
+        &mut self,
+        source: PathBuf,
+        content: Result<Validated, LoadFailure>,
+    ) -> Result<Arrival, LoadFailure> {
         self.source = source;
         self.present = true;
         self.changed = true;
-        match content {
-            Ok(validated) => {
-                self.newest = Some(self.known(validated));
-                Ok(())
-            }
+        self.file = content.as_ref().ok().map(|validated| validated.captured.digest.clone());
+        let active = self.lineage.active().map(str::to_owned);
+        let stored = |digest: &String| Newest::Stored { name: self.name.clone(), digest: digest.clone() };
+        let validated = match content {
+            Ok(validated) => validated,
             Err(failure) => {
                 self.newest = None;
-                Err(failure)
+                self.fallback = active.as_ref().filter(|_| self.good.is_none()).map(stored);
+                return Err(failure);
+            }
+        };
+        match active {
+            Some(active) if active == validated.captured.digest => {
+                let back = self.lineage.file.replace(active) != self.file;
+                self.newest = Some(self.known(Newest::Validated(validated)));
+                Ok(if back { Arrival::Back } else { Arrival::AsBefore })
+            }
+            Some(active) if self.lineage.file == self.file => {
+                self.newest = Some(self.known(stored(&active)));
+                self.fallback = self.good.is_none().then_some(Newest::Validated(validated));
+                Ok(Arrival::AsBefore)
+            }
+            active => {
+                self.fallback = active.as_ref().filter(|_| self.good.is_none()).map(stored);
+                self.newest = Some(self.known(Newest::Validated(validated)));
+                Ok(Arrival::Deployment)
             }
         }
     }
 
     /// What was compiled before is not compiled again.
-    fn known(&mut self, validated: Validated) -> Newest {
+    fn known(&self, newest: Newest) -> Newest {
         match &self.good {
-            Some(good) if good.compiled.digest == validated.captured.digest => Newest::Compiled(good.compiled.clone()),
-            _ => Newest::Validated(validated),
+            Some(good) if good.compiled.digest == newest.digest() => Newest::Compiled(good.compiled.clone()),
+            _ => newest,
         }
     }
 
     /// Its file is gone. Returns what has to be retired.
-    pub fn removed(&mut self) -> Option<Arc<PluginVersion>> {
+    pub fn removed(&mut self) -> Vec<Arc<PluginVersion>> {
         self.present = false;
         self.stale = self.busy;
+        self.lineage.removed();
+        self.file = None;
         self.newest = None;
         self.good = None;
+        self.fallback = None;
         self.failure = None;
         self.attempted = None;
-        self.taken_out()
+        self.took_over = None;
+        let mut retired = self.beside.clear();
+        retired.extend(self.taken_out());
+        retired
     }
 
-    pub fn switched_off(&mut self) -> Option<Arc<PluginVersion>> {
+    pub fn switched_off(&mut self) -> Vec<Arc<PluginVersion>> {
         self.off = true;
-        self.taken_out()
+        let mut retired = self.beside.switched_off();
+        retired.extend(self.taken_out());
+        retired
     }
 
     pub fn taken_out(&mut self) -> Option<Arc<PluginVersion>> {
@@ -140,11 +210,12 @@ impl Record {
         }
         // What serves as it is wanted is not built again; what does not serve may have to be.
         let good = self.good.clone().filter(|good| self.serving.is_none() || good.config != *wanted);
-        if self.newest.is_none() && good.is_none() {
+        let fallback = self.fallback.clone().filter(|_| self.good.is_none());
+        if self.newest.is_none() && good.is_none() && fallback.is_none() {
             return Wish::Nothing;
         }
         self.busy = true;
-        Wish::Start(Job { newest: self.newest.clone(), good, wanted: wanted.clone() })
+        Wish::Start(Job { newest: self.newest.clone(), good, fallback, wanted: wanted.clone() })
     }
 
     fn wish_off(&mut self, wanted: &PluginConfig) -> Wish {
@@ -159,17 +230,17 @@ impl Record {
 
     /// A job that only reads the manifest, so that the types of a plugin that is off are known.
     fn learn(&mut self, wanted: &PluginConfig) -> Option<Job> {
-        let Some(Newest::Validated(validated)) = &self.newest else {
+        let Some(newest @ (Newest::Validated(_) | Newest::Stored { .. })) = &self.newest else {
             self.attempted = None;
             return None;
         };
-        let attempt = (Some(validated.captured.digest.clone()), wanted.clone());
+        let attempt = (Some(newest.digest().to_owned()), wanted.clone());
         if self.busy || self.attempted.as_ref() == Some(&attempt) {
             return None;
         }
         self.attempted = Some(attempt);
         self.busy = true;
-        Some(Job { newest: self.newest.clone(), good: None, wanted: wanted.clone() })
+        Some(Job { newest: self.newest.clone(), good: None, fallback: None, wanted: wanted.clone() })
     }
 
     fn serves_already(&self, wanted: &PluginConfig) -> bool {
@@ -178,7 +249,7 @@ impl Record {
         self.serving.is_some() && newest.is_some() && newest == good
     }
 
-    /// A job has ended. Whether its file is still there, and was all the time.
+    /// A job has ended. Whether what it was about is still wanted, and was all the time.
     pub fn finished(&mut self, compiled: Option<Arc<Compiled>>) -> bool {
         self.busy = false;
         if std::mem::take(&mut self.stale) || !self.present {
@@ -193,21 +264,77 @@ impl Record {
         true
     }
 
-    /// Something else takes traffic from the next snapshot on. Returns what has to be retired.
-    pub fn serves(&mut self, ready: Ready) -> Option<Arc<PluginVersion>> {
-        self.changed = true;
+    /// Something else is active from the next snapshot on. Returns what has to be retired.
+    pub fn serves(&mut self, ready: Ready) -> Vec<Arc<PluginVersion>> {
         // What is wrong with a newer file stays wrong while an older artefact is built again.
-        if self.newest.as_ref().is_some_and(|newest| newest.digest() == ready.made_of.compiled.digest) {
+        if self.newest.as_ref().is_some_and(|newest| newest.digest() == ready.digest()) {
             self.failure = None;
         }
-        self.good = Some(ready.made_of);
         self.since = SystemTime::now();
-        self.serving.replace(ready.version)
+        // It may have been the canary until now, or what a session was pinned to.
+        let mut retired: Vec<_> = self.beside.take(ready.digest()).into_iter().collect();
+        let before = self.good.replace(ready.made_of);
+        match (before, self.serving.replace(ready.version)) {
+            // A session may be pinned to it.
+            (Some(made_of), Some(version)) if self.good.as_ref().is_some_and(|good| made_of.differs(good)) => {
+                retired.extend(self.beside.put(Ready { version, made_of }));
+            }
+            (_, before) => retired.extend(before),
+        }
+        retired.extend(self.settle());
+        retired.retain(|version| self.serving.as_ref().is_none_or(|serving| !Arc::ptr_eq(serving, version)));
+        retired
+    }
+
+    /// An operator chose what is to be active, whatever was on its way.
+    pub fn chosen(&mut self, ready: Ready) -> Vec<Arc<PluginVersion>> {
+        self.present = true;
+        self.stale = self.busy;
+        self.failure = None;
+        self.newest = Some(Newest::Compiled(ready.made_of.compiled.clone()));
+        if self.off {
+            self.changed = true;
+            self.good = Some(ready.made_of);
+            return vec![ready.version];
+        }
+        self.serves(ready)
+    }
+
+    /// A version serves a share of users from the next snapshot on.
+    pub fn tries(&mut self, ready: Ready) -> Vec<Arc<PluginVersion>> {
+        self.failure = None;
+        // What is active is what has to be kept up with the config.
+        self.newest = self.good.as_ref().map(|good| Newest::Compiled(good.compiled.clone()));
+        let mut retired: Vec<_> = self.beside.put(ready).into_iter().collect();
+        retired.extend(self.settle());
+        retired
+    }
+
+    /// Lets go of the versions that nobody needs any more.
+    pub fn settle(&mut self) -> Vec<Arc<PluginVersion>> {
+        self.changed = true;
+        let active = self.good.as_ref().map(|good| good.compiled.digest.as_str());
+        self.beside.settle(active, self.lineage.canary.as_ref().map(|trial| trial.digest.as_str()))
+    }
+
+    /// A version that serves already.
+    pub fn ready(&self, digest: &str) -> Option<Ready> {
+        match (&self.serving, &self.good) {
+            (Some(version), Some(good)) if good.compiled.digest == digest => {
+                Some(Ready { version: version.clone(), made_of: good.clone() })
+            }
+            _ => self.beside.ready(digest),
+        }
     }
 
     pub fn failed(&mut self, failure: LoadFailure) {
         self.changed = true;
         self.failure = Some(failure);
+    }
+
+    /// Whether a job is under way that may make it serve.
+    pub fn is_busy(&self) -> bool {
+        self.busy
     }
 
     /// Makes the next wish start over.
@@ -229,8 +356,9 @@ impl Record {
     /// Its part of a snapshot.
     pub fn member(&self) -> Option<Member> {
         let name = self.name.clone();
-        if let Some(version) = &self.serving {
-            return Some(Member { name, service: Service::Serving(version.clone()) });
+        if let Some(active) = &self.serving {
+            let service = Service::Serving(Serving { active: active.clone(), canary: self.canary() });
+            return Some(Member { name, service, pins: self.pins() });
         }
         let handles = self.manifest().filter(|_| self.present)?.handles.clone();
         let service = match &self.failure {
@@ -238,7 +366,18 @@ impl Record {
             Some(failure) => Service::Unavailable { handles, reason: failure.to_string().into() },
             None => Service::Unavailable { handles, reason: "it is being loaded".into() },
         };
-        Some(Member { name, service })
+        Some(Member { name, service, pins: self.pins() })
+    }
+
+    /// The canary, if it serves.
+    pub fn canary(&self) -> Option<Canary> {
+        let trial = self.lineage.canary.as_ref()?;
+        Some(Canary { version: self.beside.serving(&trial.digest)?.clone(), percent: trial.percent })
+    }
+
+    fn pins(&self) -> Vec<(Arc<str>, Arc<PluginVersion>)> {
+        let pinned = |(session, digest): (&Arc<str>, &String)| Some((session.clone(), self.ready(digest)?.version));
+        self.beside.pins().filter_map(pinned).collect()
     }
 
     fn state(&self) -> State {
@@ -264,6 +403,15 @@ impl Record {
             isolation: self.serving.as_ref().map(|version| version.isolation.as_str()),
             since: switchboard_protocol::unix_seconds(self.since),
             last_error: self.failure.clone(),
+            disabled_by_operator: self.lineage.disabled,
+            canary: self.lineage.canary.as_ref().map(|trial| CanaryStatus {
+                digest: trial.digest.clone(),
+                version: self.lineage.version(&trial.digest).map(|known| known.version.clone()).unwrap_or_default(),
+                percent: trial.percent,
+                since: trial.since,
+                serving: self.canary().is_some(),
+                last_error: self.beside.problem(&trial.digest).cloned(),
+            }),
             source: self.source.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         }
     }
@@ -275,7 +423,7 @@ mod tests {
 
     #[test]
     fn a_job_about_a_file_that_was_deleted_meanwhile_counts_for_nothing_even_if_there_is_another_file() {
-        let mut record = Record::new("echo".into(), 0);
+        let mut record = Record::new("echo".into(), 0, Lineage::default());
         (record.present, record.busy) = (true, true);
         record.removed();
         record.present = true;

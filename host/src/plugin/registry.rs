@@ -1,9 +1,14 @@
 //! Which version of which plugin handles which message type: an immutable snapshot.
 //!
 //! A message takes the snapshot once and keeps what it found; a swap publishes another snapshot and
-//! disturbs nobody. Building one is rare, so it does all the work that routing would otherwise do.
+//! disturbs nobody. Building one is rare, so it does all the work that routing would otherwise do. What
+//! is left for routing is whether a user is among those of a canary, where there is one.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use switchboard_protocol::MessageType;
 
@@ -11,6 +16,7 @@ use super::{
     claims::{self, Claim, Owners, Standing, Table},
     manifest::{Handled, Pattern},
     nearest::nearest,
+    rollout::share::Who,
     version::PluginVersion,
 };
 
@@ -19,8 +25,16 @@ const UNAVAILABLE_RETRY: Duration = Duration::from_secs(5);
 
 /// All plugins at one moment.
 pub(crate) struct Registry {
-    versions: BTreeMap<Arc<str>, Arc<PluginVersion>>,
-    table: Table<Target>,
+    everyone: View,
+    /// Sessions for which an operator chose versions by hand, each with all that it sees.
+    pinned: HashMap<Arc<str>, View>,
+}
+
+/// The plugins as one session sees them, or all that nobody chose anything for.
+struct View {
+    versions: BTreeMap<Arc<str>, Serving>,
+    /// What may be done with a type. The first that is for the user in question counts.
+    table: Table<Vec<Target>>,
 }
 
 /// Where messages of a type go.
@@ -53,114 +67,238 @@ pub(crate) struct Handler {
 pub(crate) struct Member {
     pub name: Arc<str>,
     pub service: Service,
+    /// Sessions that get another version than their user would.
+    pub pins: Vec<(Arc<str>, Arc<PluginVersion>)>,
 }
 
 /// What a plugin can do for its types.
+#[derive(Clone)]
 pub(crate) enum Service {
-    Serving(Arc<PluginVersion>),
+    Serving(Serving),
     Unavailable { handles: Vec<Arc<Handled>>, reason: Arc<str> },
     Disabled { handles: Vec<Arc<Handled>> },
 }
 
+/// The versions of a plugin that serve.
+#[derive(Debug, Clone)]
+pub(crate) struct Serving {
+    pub active: Arc<PluginVersion>,
+    pub canary: Option<Canary>,
+}
+
+/// A version on trial.
+#[derive(Debug, Clone)]
+pub(crate) struct Canary {
+    pub version: Arc<PluginVersion>,
+    /// Share of users.
+    pub percent: u32,
+}
+
 #[derive(Debug, Clone)]
 enum Target {
+    /// By the canary, for its users. Others do not meet this.
+    Trial {
+        handler: Handler,
+        percent: u32,
+    },
     Handler(Handler),
-    Disabled { plugin: Arc<str> },
-    Unavailable { plugin: Arc<str>, reason: Arc<str> },
+    Disabled {
+        plugin: Arc<str>,
+    },
+    Unavailable {
+        plugin: Arc<str>,
+        reason: Arc<str>,
+    },
 }
 
 impl Registry {
     /// A snapshot of these plugins, the earlier of which have precedence.
     pub fn new(members: &[Member], owners: &Owners) -> Self {
-        let claims = members.iter().flat_map(Member::claims);
-        let winners = claims::settle(claims, owners);
-        let versions = members.iter().filter_map(Member::version);
-        Self {
-            versions: versions.map(|version| (version.name.clone(), version.clone())).collect(),
-            table: Table::new(winners.into_iter().map(|(pattern, claim)| (pattern, claim.what))),
-        }
+        let everyone = View::new(members.iter().map(|member| (&member.name, member.service.clone())), owners);
+        let sessions: HashSet<&Arc<str>> =
+            members.iter().flat_map(|member| &member.pins).map(|(session, _)| session).collect();
+        let of_session = |session: &Arc<str>| {
+            View::new(members.iter().map(|member| (&member.name, member.service_of(session))), owners)
+        };
+        Self { everyone, pinned: sessions.into_iter().map(|session| (session.clone(), of_session(session))).collect() }
+    }
+
+    fn view(&self, who: &Who<'_>) -> &View {
+        self.pinned.get(who.session_id).unwrap_or(&self.everyone)
+    }
+
+    /// Whether a version was chosen by hand for this session.
+    pub fn is_pinned(&self, session_id: &str) -> bool {
+        self.pinned.contains_key(session_id)
     }
 
     /// Where messages of a type go. Types of the host go nowhere, whatever prefixes cover them.
-    pub fn route(&self, message_type: &MessageType) -> Route {
-        match self.table.find(message_type.as_str()).filter(|_| !message_type.is_reserved()) {
-            Some(Target::Handler(handler)) => Route::Handler(handler.clone()),
-            Some(Target::Disabled { plugin }) => Route::Disabled { plugin: plugin.clone() },
-            Some(Target::Unavailable { plugin, reason }) => {
-                Route::Unavailable { plugin: plugin.clone(), reason: reason.clone(), retry_after: UNAVAILABLE_RETRY }
-            }
-            None => Route::Unknown { nearest: self.nearest(message_type.as_str()) },
+    pub fn route(&self, message_type: &MessageType, who: &Who<'_>) -> Route {
+        let view = self.view(who);
+        if message_type.is_reserved() {
+            return Route::Unknown { nearest: view.nearest(message_type.as_str()) };
         }
+        let targets = view.table.fitting(message_type.as_str()).flatten();
+        let mut routes = targets.filter_map(|target| target.route(who));
+        routes.next().unwrap_or_else(|| Route::Unknown { nearest: view.nearest(message_type.as_str()) })
     }
 
-    /// The versions that serve, by name.
+    /// The versions that serve this user, in the order of their names.
+    pub fn versions_for<'r>(&'r self, who: Who<'r>) -> impl Iterator<Item = &'r Arc<PluginVersion>> {
+        self.view(&who).versions.values().map(move |serving| serving.version_for(&who))
+    }
+
+    /// The active versions, in the order of their names.
     pub fn versions(&self) -> impl Iterator<Item = &Arc<PluginVersion>> {
-        self.versions.values()
+        self.everyone.versions.values().map(|serving| &serving.active)
     }
 
-    /// The version of a plugin that serves.
+    /// The active version of a plugin.
     #[cfg(test)]
     pub fn version(&self, plugin: &str) -> Option<&Arc<PluginVersion>> {
-        self.versions.get(plugin)
+        self.everyone.versions.get(plugin).map(|serving| &serving.active)
     }
 
-    /// Every type and prefix that is served, with who serves it, sorted.
+    /// Every type and prefix that active versions serve, with who serves it, sorted.
     pub fn handlers(&self) -> Vec<&Handler> {
-        let mut handlers: Vec<&Handler> = self.table.values().filter_map(Target::handler).collect();
+        let mut handlers: Vec<&Handler> = self.everyone.handlers().collect();
         handlers.sort_by(|a, b| a.handled.pattern.cmp(&b.handled.pattern));
         handlers
     }
+}
+
+impl View {
+    fn new<'m>(members: impl Iterator<Item = (&'m Arc<str>, Service)>, owners: &Owners) -> Self {
+        let mut versions = BTreeMap::new();
+        let mut claims = Vec::new();
+        for (name, service) in members {
+            claims.extend(service.claims(name));
+            if let Service::Serving(serving) = service {
+                versions.insert(name.clone(), serving);
+            }
+        }
+        let settled = claims::settle(claims.into_iter(), owners);
+        let targets = |claims: Vec<Claim<Target>>| {
+            let mut targets: Vec<Target> = claims.into_iter().map(|claim| claim.what).collect();
+            // Nobody gets beyond the first that is for everyone.
+            let end = targets.iter().position(|target| !matches!(target, Target::Trial { .. }));
+            targets.truncate(end.map_or(targets.len(), |end| end + 1));
+            targets
+        };
+        Self { versions, table: Table::new(settled.into_iter().map(|(pattern, claims)| (pattern, targets(claims)))) }
+    }
+
+    fn handlers(&self) -> impl Iterator<Item = &Handler> {
+        self.table.values().flatten().filter_map(|target| match target {
+            Target::Handler(handler) => Some(handler),
+            Target::Trial { .. } | Target::Disabled { .. } | Target::Unavailable { .. } => None,
+        })
+    }
 
     fn nearest(&self, unknown: &str) -> Vec<String> {
-        let known =
-            self.table.values().filter_map(Target::handler).filter_map(|handler| match &handler.handled.pattern {
-                Pattern::Exact(name) => Some(name.as_str()),
-                Pattern::Prefix(_) => None,
-            });
+        let known = self.handlers().filter_map(|handler| match &handler.handled.pattern {
+            Pattern::Exact(name) => Some(name.as_str()),
+            Pattern::Prefix(_) => None,
+        });
         nearest(unknown, known)
     }
 }
 
 impl Member {
-    fn version(&self) -> Option<&Arc<PluginVersion>> {
-        match &self.service {
-            Service::Serving(version) => Some(version),
-            Service::Unavailable { .. } | Service::Disabled { .. } => None,
-        }
-    }
-
-    fn claims(&self) -> impl Iterator<Item = Claim<Target>> {
-        let (standing, handles) = match &self.service {
-            Service::Serving(version) => (Standing::Serving, &version.manifest.handles),
-            Service::Unavailable { handles, .. } => (Standing::Unavailable, handles),
-            Service::Disabled { handles } => (Standing::Disabled, handles),
-        };
-        handles.iter().map(move |handled| Claim {
-            plugin: self.name.clone(),
-            standing,
-            pattern: handled.pattern.clone(),
-            what: self.target(handled),
-        })
-    }
-
-    fn target(&self, handled: &Arc<Handled>) -> Target {
-        let plugin = self.name.clone();
-        match &self.service {
-            Service::Serving(version) => {
-                Target::Handler(Handler { version: version.clone(), handled: handled.clone() })
-            }
-            Service::Unavailable { reason, .. } => Target::Unavailable { plugin, reason: reason.clone() },
-            Service::Disabled { .. } => Target::Disabled { plugin },
+    fn service_of(&self, session: &Arc<str>) -> Service {
+        match self.pins.iter().find(|(pinned, _)| pinned == session) {
+            Some((_, version)) => Service::Serving(Serving { active: version.clone(), canary: None }),
+            None => self.service.clone(),
         }
     }
 }
 
-impl Target {
-    fn handler(&self) -> Option<&Handler> {
-        match self {
-            Self::Handler(handler) => Some(handler),
-            Self::Disabled { .. } | Self::Unavailable { .. } => None,
+impl Serving {
+    fn version_for(&self, who: &Who<'_>) -> &Arc<PluginVersion> {
+        let canary = self.canary.as_ref().filter(|canary| who.is_within(&self.active.name, canary.percent));
+        canary.map_or(&self.active, |canary| &canary.version)
+    }
+
+    /// A user of the canary is handled by it if it handles the type at all, however exactly either version
+    /// names that type; what it has given up is handled by the active version as long as that serves.
+    fn claims(&self, name: &Arc<str>) -> Vec<Claim<Target>> {
+        let claim = |pattern: &Pattern, what| Claim {
+            plugin: name.clone(),
+            standing: Standing::Serving,
+            pattern: pattern.clone(),
+            what,
+        };
+        let mut claims = Vec::new();
+        if let Some(Canary { version, percent }) = &self.canary {
+            let patterns: BTreeSet<&Pattern> = patterns(version).chain(patterns(&self.active)).collect();
+            for pattern in patterns {
+                if let Some(handled) = covering(version, pattern) {
+                    let handler = Handler { version: version.clone(), handled: handled.clone() };
+                    claims.push(claim(pattern, Target::Trial { handler, percent: *percent }));
+                }
+            }
         }
+        for handled in &self.active.manifest.handles {
+            let handler = Handler { version: self.active.clone(), handled: handled.clone() };
+            claims.push(claim(&handled.pattern, Target::Handler(handler)));
+        }
+        claims
+    }
+}
+
+fn patterns(version: &PluginVersion) -> impl Iterator<Item = &Pattern> {
+    version.manifest.handles.iter().map(|handled| &handled.pattern)
+}
+
+/// What a version would handle everything with that a pattern fits, as exactly as it can.
+fn covering<'v>(version: &'v PluginVersion, pattern: &Pattern) -> Option<&'v Arc<Handled>> {
+    let covers = |handled: &&Arc<Handled>| match (&handled.pattern, pattern) {
+        (Pattern::Prefix(prefix), Pattern::Exact(name)) => name.as_str().starts_with(prefix.as_str()),
+        (Pattern::Prefix(prefix), Pattern::Prefix(longer)) => longer.starts_with(prefix.as_str()),
+        (Pattern::Exact(_), _) => handled.pattern == *pattern,
+    };
+    version.manifest.handles.iter().filter(covers).max_by_key(|handled| match &handled.pattern {
+        Pattern::Exact(_) => usize::MAX,
+        Pattern::Prefix(prefix) => prefix.len(),
+    })
+}
+
+impl Service {
+    fn claims(&self, name: &Arc<str>) -> Vec<Claim<Target>> {
+        let (standing, handles, what) = match self {
+            Self::Serving(serving) => return serving.claims(name),
+            Self::Unavailable { handles, reason } => {
+                let what = Target::Unavailable { plugin: name.clone(), reason: reason.clone() };
+                (Standing::Unavailable, handles, what)
+            }
+            Self::Disabled { handles } => (Standing::Disabled, handles, Target::Disabled { plugin: name.clone() }),
+        };
+        let claim = |handled: &Arc<Handled>| Claim {
+            plugin: name.clone(),
+            standing,
+            pattern: handled.pattern.clone(),
+            what: what.clone(),
+        };
+        handles.iter().map(claim).collect()
+    }
+}
+
+impl Target {
+    /// Where it leads, if it is for this user.
+    fn route(&self, who: &Who<'_>) -> Option<Route> {
+        Some(match self {
+            Self::Trial { handler, percent } => {
+                if !who.is_within(&handler.version.name, *percent) {
+                    return None;
+                }
+                Route::Handler(handler.clone())
+            }
+            Self::Handler(handler) => Route::Handler(handler.clone()),
+            Self::Disabled { plugin } => Route::Disabled { plugin: plugin.clone() },
+            Self::Unavailable { plugin, reason } => {
+                Route::Unavailable { plugin: plugin.clone(), reason: reason.clone(), retry_after: UNAVAILABLE_RETRY }
+            }
+        })
     }
 }
 
@@ -174,8 +312,10 @@ mod tests {
         Manifest::parse(&manifest).unwrap().handles
     }
 
+    const ANYBODY: Who<'_> = Who { tenant: None, subject: "anybody", session_id: "any" };
+
     fn route(registry: &Registry, name: &str) -> String {
-        match registry.route(&MessageType::parse(name).unwrap()) {
+        match registry.route(&MessageType::parse(name).unwrap(), &ANYBODY) {
             Route::Handler(handler) => format!("handler {}", handler.version.name),
             Route::Disabled { plugin } => format!("disabled {plugin}"),
             Route::Unavailable { plugin, reason, .. } => format!("unavailable {plugin}: {reason}"),
@@ -189,8 +329,13 @@ mod tests {
             Member {
                 name: "broken".into(),
                 service: Service::Unavailable { handles: handles(r#"[{"prefix": "b."}]"#), reason: "why".into() },
+                pins: Vec::new(),
             },
-            Member { name: "off".into(), service: Service::Disabled { handles: handles(r#"[{"type": "b.off"}]"#) } },
+            Member {
+                name: "off".into(),
+                service: Service::Disabled { handles: handles(r#"[{"type": "b.off"}]"#) },
+                pins: Vec::new(),
+            },
         ];
         let registry = Registry::new(&members, &Owners::new());
         assert_eq!(route(&registry, "b.x"), "unavailable broken: why");
@@ -202,7 +347,7 @@ mod tests {
     #[test]
     fn a_prefix_does_not_reach_the_types_of_the_host() {
         let service = Service::Disabled { handles: handles(r#"[{"prefix": "re"}]"#) };
-        let registry = Registry::new(&[Member { name: "off".into(), service }], &Owners::new());
+        let registry = Registry::new(&[Member { name: "off".into(), service, pins: Vec::new() }], &Owners::new());
         assert_eq!(route(&registry, "resume"), "unknown");
         assert_eq!(route(&registry, "request"), "disabled off");
     }

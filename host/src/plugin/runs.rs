@@ -338,7 +338,8 @@ fn ending(failure: &CallFailure) -> (RunStatus, String, String) {
         CallFailure::LimitExceeded { .. } => with(ErrorCode::PluginLimitExceeded),
         CallFailure::Busy { .. } => with(ErrorCode::PluginBusy),
         CallFailure::AnswerInvalid(_) => with(ErrorCode::PluginAnswerInvalid),
-        CallFailure::Interrupted => with(ErrorCode::PluginUnavailable),
+        CallFailure::Interrupted | CallFailure::Unavailable { .. } => with(ErrorCode::PluginUnavailable),
+        CallFailure::Poisoned { .. } => with(ErrorCode::MessagePoisoned),
         CallFailure::NotExported(_) | CallFailure::Host(_) => with(ErrorCode::InternalError),
     }
 }

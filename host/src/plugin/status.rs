@@ -93,8 +93,30 @@ pub(crate) struct PluginStatus {
     /// Of the newest attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LoadFailure>,
-    /// The name of the file.
+    /// Whether it was switched off by `disable`, and not (or not only) in the config.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disabled_by_operator: bool,
+    /// The version that a share of users has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryStatus>,
+    /// The name of the file; empty if it was deployed without one.
     pub source: String,
+}
+
+/// A version on trial.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct CanaryStatus {
+    pub digest: String,
+    pub version: String,
+    /// Share of users.
+    pub percent: u32,
+    /// Unix seconds of the beginning of the trial.
+    pub since: f64,
+    /// Whether those users are served by it. If not, they have the active version.
+    pub serving: bool,
+    /// Why it does not serve, or not with the newest config.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LoadFailure>,
 }
 
 /// Whether every plugin that is required is serving. One that is switched off is not missed.
@@ -103,8 +125,9 @@ pub(crate) fn readiness(config: &Config, statuses: &[PluginStatus]) -> Result<()
     let known = statuses.iter().filter(|status| status.state != State::Removed).map(|status| status.name.as_str());
     for name in configured.chain(known) {
         let wanted = config.plugin(name);
-        if wanted.required && wanted.enabled {
-            check_serving(name, statuses.iter().find(|status| status.name == name))?;
+        let status = statuses.iter().find(|status| status.name == name);
+        if wanted.required && wanted.enabled && status.is_none_or(|status| !status.disabled_by_operator) {
+            check_serving(name, status)?;
         }
     }
     Ok(())
@@ -140,6 +163,8 @@ mod tests {
             isolation: None,
             since: 0.0,
             last_error,
+            disabled_by_operator: false,
+            canary: None,
             source: String::new(),
         }
     }
@@ -167,5 +192,7 @@ mod tests {
         check(|section| section.required = true, &failed, Some("does not load: link: odd"));
         check(|section| section.required = true, &[], Some("no file system.wasm"));
         check(|section| (section.required, section.enabled) = (true, false), &[], None);
+        let off = [PluginStatus { disabled_by_operator: true, ..status("system", State::Disabled, None) }];
+        check(|section| section.required = true, &off, None);
     }
 }

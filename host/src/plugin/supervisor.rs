@@ -2,38 +2,50 @@
 //! every plugin, starts jobs, and publishes a snapshot when one of them changed something.
 //!
 //! Invariant: what serves is only replaced by something that is ready, and only taken away when its
-//! file is deleted, or the operator switches it off or revokes an import that it needs.
+//! file is deleted, or the operator switches it off or revokes an import that it needs. What operators
+//! ask for beside files and config is carried out in `rollout`, by the same task.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::MissedTickBehavior,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     PluginStatus,
-    claims::{self, Owners},
+    claims::Owners,
     directory::Change,
-    job::{Job, Newest, Outcome, Ready},
+    job::{Job, Outcome, Ready},
     loader::{Loader, missing_grants},
-    manifest::Pattern,
-    record::{Record, Wish},
+    operation::VersionSummary,
+    record::{Arrival, Record, Wish},
     registry::Registry,
+    rollout::{
+        Archive,
+        audit::AuditLog,
+        command::{Answered, Ended, Purpose, Request, Ticket},
+        judge::JUDGE_EVERY,
+        lineage::Lineage,
+        verdict::Verdicts,
+    },
     status::{LoadFailure, Stage},
     version::PluginVersion,
 };
 use crate::{
-    config::{Config, LiveConfig},
+    config::{LiveConfig, PluginConfig},
     telemetry::{
         Metrics,
-        metrics::{Plugin, PluginOutcome, PluginVersionLabel},
+        metrics::{Plugin, PluginOutcome},
     },
 };
+
+mod publication;
+
+use publication::Shown;
 
 /// Plugins whose files were deleted that are still shown. More are forgotten, by name.
 const REMEMBERED: usize = 64;
@@ -42,11 +54,27 @@ const REMEMBERED: usize = 64;
 pub(crate) struct Published {
     pub registry: ArcSwap<Registry>,
     pub statuses: ArcSwap<Vec<PluginStatus>>,
+    /// Of every plugin, by name.
+    pub versions: ArcSwap<BTreeMap<Arc<str>, Vec<VersionSummary>>>,
+    pub audit: AuditLog,
     pub changes: watch::Sender<u64>,
 }
 
-/// A job that has ended: whose it was, when it began, and what came of it, unless it crashed.
-type Finished = (Arc<str>, Instant, Option<Outcome>);
+/// A job that has ended: whose it was, what for, when it began, and what came of it, unless it crashed.
+struct Finished {
+    name: Arc<str>,
+    purpose: Purpose,
+    began: Instant,
+    outcome: Option<Outcome>,
+}
+
+/// What the supervisor is told of.
+pub(crate) struct Sources {
+    pub directory: mpsc::Receiver<Vec<Change>>,
+    pub config: watch::Receiver<u64>,
+    pub requests: mpsc::Receiver<Request>,
+    pub ended: Arc<Ended>,
+}
 
 pub(crate) struct Supervisor {
     pub config: LiveConfig,
@@ -55,10 +83,19 @@ pub(crate) struct Supervisor {
     pub tasks: TaskTracker,
     pub stop: CancellationToken,
     pub published: Arc<Published>,
-    records: BTreeMap<Arc<str>, Record>,
+    pub archive: Archive,
+    pub verdicts: Arc<dyn Verdicts>,
+    pub records: BTreeMap<Arc<str>, Record>,
+    /// Plugins with an operation whose version is on its way, and that version's digest.
+    pub operations: BTreeMap<Arc<str>, String>,
+    /// Plugins that are being switched on, and who waits for it.
+    pub enabling: BTreeMap<Arc<str>, Ticket>,
+    /// Answers to operations, to be given when the next snapshot is published.
+    pub answers: Vec<Answered>,
     jobs: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// Of shared types, in the newest snapshot.
     owners: Owners,
+    shown: Shown,
     generation: u64,
     arrivals: u64,
 }
@@ -67,6 +104,8 @@ impl Supervisor {
     pub fn new(
         config: LiveConfig,
         loader: Arc<Loader>,
+        archive: Archive,
+        verdicts: Arc<dyn Verdicts>,
         metrics: Arc<Metrics>,
         tasks: TaskTracker,
         stop: CancellationToken,
@@ -75,6 +114,8 @@ impl Supervisor {
         let published = Arc::new(Published {
             registry: ArcSwap::from_pointee(registry),
             statuses: ArcSwap::default(),
+            versions: ArcSwap::default(),
+            audit: AuditLog::default(),
             changes: watch::Sender::new(0),
         });
         Self {
@@ -84,7 +125,13 @@ impl Supervisor {
             tasks,
             stop,
             published,
+            archive,
+            verdicts,
             records: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            enabling: BTreeMap::new(),
+            answers: Vec::new(),
+            shown: Shown::default(),
             jobs: FuturesUnordered::new(),
             owners: Owners::new(),
             generation: 0,
@@ -94,51 +141,67 @@ impl Supervisor {
 
     /// Brings what is there at the start to readiness, all at once, and publishes the first snapshot.
     pub async fn first(&mut self, changes: Vec<Change>) {
+        for name in self.remember() {
+            self.consider(&name);
+        }
         for change in changes {
-            self.arrived(change);
+            self.arrived(change).await;
         }
-        let mut finished = Vec::new();
-        while let Some(job) = self.jobs.next().await {
-            finished.push(job);
+        while !self.jobs.is_empty() {
+            let mut finished = Vec::new();
+            while let Some(job) = self.jobs.next().await {
+                finished.push(job);
+            }
+            if self.stop.is_cancelled() {
+                return;
+            }
+            // By name, so that conflicts end the same way at every start.
+            finished.sort_by(|a, b| a.name.cmp(&b.name));
+            for job in finished {
+                self.finished(job).await;
+            }
         }
-        if self.stop.is_cancelled() {
-            return;
-        }
-        // By name, so that conflicts end the same way at every start.
-        finished.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-        for job in finished {
-            self.finished(job);
-        }
+        self.tidy_archive().await;
         self.publish();
     }
 
-    /// Follows the directory and the config until the host stops.
-    pub async fn run(mut self, mut directory: mpsc::Receiver<Vec<Change>>, mut config: watch::Receiver<u64>) {
+    /// Follows the directory, the config and operators until the host stops.
+    pub async fn run(mut self, mut sources: Sources) {
         let stop = self.stop.clone();
+        let mut judging = tokio::time::interval(JUDGE_EVERY);
+        judging.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 // First, because jobs end without a result then.
                 biased;
                 () = stop.cancelled() => return,
-                Some(changes) = directory.recv() => changes.into_iter().for_each(|change| self.arrived(change)),
-                Ok(()) = config.changed() => self.reconfigured(),
-                Some(job) = self.jobs.next(), if !self.jobs.is_empty() => self.finished(job),
-                else => return,
+                Some(changes) = sources.directory.recv() => {
+                    for change in changes {
+                        self.arrived(change).await;
+                    }
+                }
+                Ok(()) = sources.config.changed() => self.reconfigured(),
+                Some(job) = self.jobs.next(), if !self.jobs.is_empty() => self.finished(job).await,
+                Some(request) = sources.requests.recv() => self.requested(request).await,
+                sessions = sources.ended.next() => self.unpin_ended(&sessions),
+                _ = judging.tick() => self.judge().await,
+            }
+            if self.jobs.is_empty() {
+                self.tidy_archive().await;
             }
             self.publish();
         }
     }
 
-    fn arrived(&mut self, change: Change) {
+    async fn arrived(&mut self, change: Change) {
         match change {
             Change::Content { name, source, content } => {
-                let record = self.records.entry(name.clone()).or_insert_with(|| {
-                    self.arrivals += 1;
-                    Record::new(name.clone(), self.arrivals)
-                });
-                let failed = record.arrived(source, content).err();
-                if let Some(failure) = failed {
-                    self.failed(&name, failure, "the file does not fit");
+                self.record(&name);
+                let Some(record) = self.records.get_mut(&name) else { return };
+                match record.arrived(source, content) {
+                    Ok(Arrival::Deployment | Arrival::AsBefore) => {}
+                    Ok(Arrival::Back) => self.file_is_back(&name).await,
+                    Err(failure) => self.failed(&name, failure, "the file does not fit"),
                 }
                 self.consider(&name);
             }
@@ -148,9 +211,18 @@ impl Supervisor {
                 let Some(record) = self.records.get_mut(&name) else { return };
                 let old = record.removed();
                 self.retire(old);
-                self.forget_surplus();
+                self.file_is_gone(&name).await;
+                self.forget_surplus().await;
             }
         }
+    }
+
+    /// Makes a record for a plugin that has none yet.
+    pub fn record(&mut self, name: &Arc<str>) -> &mut Record {
+        self.records.entry(name.clone()).or_insert_with(|| {
+            self.arrivals += 1;
+            Record::new(name.clone(), self.arrivals, Lineage::default())
+        })
     }
 
     fn reconfigured(&mut self) {
@@ -166,94 +238,139 @@ impl Supervisor {
         }
     }
 
+    /// What config and operators want of a plugin.
+    pub fn wanted(&self, record: &Record) -> PluginConfig {
+        let mut wanted = self.config.load().plugin(&record.name).clone();
+        wanted.enabled &= !record.lineage.disabled;
+        wanted
+    }
+
     /// Compares what is wanted of a plugin with what it is, and starts what is missing.
-    fn consider(&mut self, name: &Arc<str>) {
-        let config = self.config.load();
+    pub fn consider(&mut self, name: &Arc<str>) {
+        let Some(record) = self.records.get(name) else { return };
+        let wanted = self.wanted(record);
         let Some(record) = self.records.get_mut(name) else { return };
-        match record.wish(config.plugin(name)) {
+        match record.wish(&wanted) {
             Wish::Nothing => {}
-            Wish::Start(job) => self.start(name.clone(), job),
+            Wish::Start(job) => self.start(name.clone(), job, Purpose::Follow),
             Wish::SwitchOff { learn } => {
                 tracing::info!(plugin = %name, "switched off");
                 let old = record.switched_off();
                 if let Some(job) = learn {
-                    self.start(name.clone(), job);
+                    self.start(name.clone(), job, Purpose::Follow);
                 }
                 self.count(name, "disabled");
                 self.retire(old);
             }
         }
+        self.consider_others(name, &wanted);
     }
 
-    fn start(&mut self, name: Arc<str>, job: Job) {
-        let loader = self.loader.clone();
+    /// The same for the versions beside the active one.
+    fn consider_others(&mut self, name: &Arc<str>, wanted: &PluginConfig) {
+        let Some(record) = self.records.get_mut(name) else { return };
+        if !record.present || !wanted.enabled {
+            return;
+        }
+        if let Some(trial) = &record.lineage.canary {
+            record.beside.want(name, &trial.digest);
+        }
+        for (digest, job) in record.beside.wishes(wanted) {
+            self.start(name.clone(), job, Purpose::Beside(digest));
+        }
+    }
+
+    pub fn start(&mut self, name: Arc<str>, job: Job, purpose: Purpose) {
+        let (loader, store) = (self.loader.clone(), self.archive.store.clone());
         let began = Instant::now();
         // As a task, so that a crash within it is not this one's.
-        let task = self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(async move { job.run(&loader).await }));
-        self.jobs.push(Box::pin(async move { (name, began, task.await.ok().flatten()) }));
+        let work = async move { job.run(&loader, &store).await };
+        let task = self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(work));
+        self.jobs.push(Box::pin(async move { Finished { name, purpose, began, outcome: task.await.ok().flatten() } }));
     }
 
-    fn finished(&mut self, (name, began, outcome): Finished) {
-        let config = self.config.load();
-        let Some(record) = self.records.get_mut(&name) else { return };
+    async fn finished(&mut self, finished: Finished) {
+        let Finished { name, purpose, began, outcome } = finished;
         let outcome = outcome.unwrap_or_else(|| Outcome {
-            compiled: None,
-            ready: None,
             failure: Some(LoadFailure::new(Stage::Compile, "the host crashed while loading it; see its log")),
+            ..Outcome::default()
         });
-        let Outcome { compiled, ready, mut failure } = outcome;
+        match purpose {
+            Purpose::Follow => self.followed(&name, outcome, began).await,
+            Purpose::Beside(digest) => self.another_finished(&name, &digest, outcome),
+            Purpose::Operation(operation) => self.operated(&name, *operation, outcome).await,
+        }
+        self.consider(&name);
+        if self.enabling.contains_key(&name) {
+            self.switched_on(&name).await;
+        }
+    }
+
+    async fn followed(&mut self, name: &Arc<str>, outcome: Outcome, began: Instant) {
+        let Outcome { compiled, ready, mut failure, .. } = outcome;
+        let Some(record) = self.records.get_mut(name) else { return };
         let current = record.finished(compiled);
+        let Some(record) = self.records.get(name) else { return };
+        let wanted = self.wanted(record);
         // Of a file that was deleted, or a plugin that was switched off meanwhile, nothing is wanted.
-        if current && config.plugin(&name).enabled {
-            let ready = ready.and_then(|ready| match self.admit(&ready, &config) {
+        if current && wanted.enabled {
+            let ready = ready.and_then(|ready| match self.admit(&ready) {
                 Ok(()) => Some(ready),
                 Err(conflict) => {
-                    failure = Some(LoadFailure::new(Stage::Claims, conflict));
+                    failure = Some(conflict);
                     None
                 }
             });
             match ready {
-                Some(ready) => self.swap(&name, ready, began),
-                None => self.revoke(&name, &config),
+                Some(ready) if record.lineage.active() == Some(ready.digest()) => self.swap(name, ready, began),
+                Some(ready) => self.file_is_ready(name, ready, began, &wanted).await,
+                None => self.revoke(name, &wanted),
             }
         }
         match failure {
-            Some(failure) if current => self.failed(&name, failure, "a plugin could not be brought to traffic"),
+            Some(failure) if current => {
+                self.file_is_unfit(name, &failure);
+                self.failed(name, failure, "a plugin could not be brought to traffic");
+            }
             _ => {}
         }
-        self.consider(&name);
     }
 
-    /// Whether its types are not another plugin's.
-    fn admit(&self, ready: &Ready, config: &Config) -> Result<(), claims::Conflict> {
-        self.check_claims(&ready.version.name, &ready.version.manifest.handles, config)
-    }
-
-    fn check_claims(
-        &self,
-        name: &Arc<str>,
-        handles: &[Arc<super::manifest::Handled>],
-        config: &Config,
-    ) -> Result<(), claims::Conflict> {
-        let mut held: HashMap<&Pattern, &Arc<str>> = HashMap::new();
-        for version in self.records.values().filter_map(|record| record.serving.as_ref()) {
-            if version.name != *name {
-                held.extend(version.manifest.handles.iter().map(|handled| (&handled.pattern, &version.name)));
-            }
+    fn another_finished(&mut self, name: &Arc<str>, digest: &str, mut outcome: Outcome) {
+        if let Some(Err(conflict)) = outcome.ready.as_ref().map(|ready| self.admit(ready)) {
+            (outcome.ready, outcome.failure) = (None, Some(conflict));
         }
-        claims::conflict(name, handles.iter().map(|handled| &handled.pattern), &held, &config.type_owners)
+        if let Some(failure) = &outcome.failure {
+            tracing::warn!(plugin = %name, %digest, %failure, "a version beside the active one does not come to traffic");
+            self.count(name, failure.stage.as_str());
+        }
+        let Some(record) = self.records.get(name) else { return };
+        let wanted = self.wanted(record);
+        let Some(record) = self.records.get_mut(name) else { return };
+        let mut retired: Vec<_> = record.beside.finished(digest, outcome, &wanted).into_iter().collect();
+        retired.extend(record.settle());
+        if let Some(version) = record.beside.serving(digest) {
+            version.health.show();
+        }
+        self.retire(retired);
     }
 
     fn swap(&mut self, name: &Arc<str>, ready: Ready, began: Instant) {
         let version = ready.version.clone();
+        self.regranted(name, &ready);
         let Some(old) = self.records.get_mut(name).map(|record| record.serves(ready)) else { return };
         self.retire(old);
+        self.tell_of(&version, began);
+    }
+
+    /// A version takes traffic.
+    pub fn tell_of(&self, version: &PluginVersion, began: Instant) {
+        let name = &version.name;
         self.count(name, "ready");
         let took = began.elapsed();
         let plugin = Plugin { plugin: name.clone() };
         self.metrics.plugin_load_duration.get_or_create(&plugin).observe(took.as_secs_f64());
-        let label = PluginVersionLabel { plugin: name.clone(), version: version.version.clone() };
-        self.metrics.plugin_serving.get_or_create(&label).set(1);
+        version.health.show();
         tracing::info!(
             plugin = %name,
             version = %version.version,
@@ -264,10 +381,10 @@ impl Supervisor {
     }
 
     /// What cannot be rebuilt because the operator revoked an import must not go on with it.
-    fn revoke(&mut self, name: &Arc<str>, config: &Config) {
+    fn revoke(&mut self, name: &Arc<str>, wanted: &PluginConfig) {
         let Some(record) = self.records.get_mut(name) else { return };
         let Some(good) = record.good.as_ref().filter(|_| record.serving.is_some()) else { return };
-        let missing = missing_grants(&good.compiled, &config.plugin(name).grants);
+        let missing = missing_grants(&good.compiled, &wanted.grants);
         if !missing.is_empty() {
             tracing::warn!(plugin = %name, ?missing, "taken out of service: a grant that it needs was revoked");
             let old = record.taken_out();
@@ -275,7 +392,7 @@ impl Supervisor {
         }
     }
 
-    fn failed(&mut self, name: &Arc<str>, failure: LoadFailure, what: &'static str) {
+    pub fn failed(&mut self, name: &Arc<str>, failure: LoadFailure, what: &'static str) {
         let Some(record) = self.records.get_mut(name) else { return };
         let serving = record.serving.as_ref().map_or("nothing", |version| &*version.version);
         let LoadFailure { stage, reason } = &failure;
@@ -286,75 +403,33 @@ impl Supervisor {
         self.count(name, stage.as_str());
     }
 
-    /// Lets a version finish what it is doing.
-    fn retire(&mut self, version: Option<Arc<PluginVersion>>) {
-        let Some(version) = version else { return };
-        let label = PluginVersionLabel { plugin: version.name.clone(), version: version.version.clone() };
-        self.metrics.plugin_serving.remove(&label);
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            let finished = tokio::select! {
-                finished = version.drain() => finished,
-                // Whoever stops the host waits for calls itself.
-                () = stop.cancelled() => return,
-            };
-            let (plugin, digest) = (&version.name, &version.digest);
-            if finished {
-                tracing::info!(%plugin, version = %version.version, %digest, "a replaced version has drained");
-            } else {
-                tracing::warn!(%plugin, version = %version.version, %digest, "a replaced version did not drain in time: its calls were interrupted");
-            }
-        });
-    }
-
-    /// Publishes a snapshot if anything changed, and lets those try again that another one stood in the way of.
-    fn publish(&mut self) {
-        // Every mark is taken, so that none is left for the next time.
-        let changed =
-            self.records.values_mut().filter_map(|record| std::mem::take(&mut record.changed).then_some(())).count();
-        if changed == 0 {
-            return;
-        }
-        let config = self.config.load();
-        self.owners.clone_from(&config.type_owners);
-        self.generation += 1;
-        let mut records: Vec<&Record> = self.records.values().collect();
-        records.sort_by_key(|record| record.order);
-        let members: Vec<_> = records.iter().filter_map(|record| record.member()).collect();
-        let registry = Registry::new(&members, &config.type_owners);
-        self.published.registry.store(Arc::new(registry));
-        self.published.statuses.store(Arc::new(self.records.values().map(Record::status).collect()));
-        self.published.changes.send_replace(self.generation);
-        self.retry_claims(&config);
-    }
-
-    fn retry_claims(&mut self, config: &Config) {
-        let stands_back = |record: &&Record| record.failure.as_ref().is_some_and(|f| f.stage == Stage::Claims);
-        let free: Vec<Arc<str>> = self
-            .records
-            .values()
-            .filter(stands_back)
-            .filter(|record| match &record.newest {
-                Some(Newest::Compiled(compiled)) => {
-                    self.check_claims(&record.name, &compiled.manifest.handles, config).is_ok()
+    /// Lets versions finish what they are doing.
+    pub fn retire(&self, versions: impl IntoIterator<Item = Arc<PluginVersion>>) {
+        for version in versions {
+            version.health.hide();
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move {
+                let finished = tokio::select! {
+                    finished = version.drain() => finished,
+                    // Whoever stops the host waits for calls itself.
+                    () = stop.cancelled() => return,
+                };
+                let (plugin, digest) = (&version.name, &version.digest);
+                if finished {
+                    tracing::info!(%plugin, version = %version.version, %digest, "a replaced version has drained");
+                } else {
+                    tracing::warn!(%plugin, version = %version.version, %digest, "a replaced version did not drain in time: its calls were interrupted");
                 }
-                _ => false,
-            })
-            .map(|record| record.name.clone())
-            .collect();
-        for name in free {
-            if let Some(record) = self.records.get_mut(&name) {
-                record.try_again();
-            }
-            self.consider(&name);
+            });
         }
     }
 
-    fn forget_surplus(&mut self) {
+    async fn forget_surplus(&mut self) {
         let removed: Vec<Arc<str>> =
             self.records.values().filter(|record| !record.present).map(|record| record.name.clone()).collect();
         for name in removed.iter().skip(REMEMBERED) {
             self.records.remove(name);
+            self.forget(name).await;
         }
     }
 

@@ -15,8 +15,8 @@ use tokio_util::{
 use wasmtime::component::InstancePre;
 
 use super::{
-    bindings::Exports, capability::SharedCapabilities, engine::Sandbox, instance_state::InstanceState,
-    manifest::Manifest,
+    bindings::Exports, capability::SharedCapabilities, engine::Sandbox, health::VersionHealth,
+    instance_state::InstanceState, manifest::Manifest,
 };
 use crate::config::{Grants, Isolation, PluginLimits};
 
@@ -48,6 +48,8 @@ pub(crate) struct PluginVersion {
     pub interrupted: CancellationToken,
     /// One token per call that is under way.
     pub in_flight: TaskTracker,
+    /// How its calls go, and whether more are let in.
+    pub health: Arc<VersionHealth>,
 }
 
 impl PluginVersion {

@@ -62,6 +62,14 @@ pub(crate) struct PluginVersionLabel {
     pub version: Arc<str>,
 }
 
+/// Labels `plugin`, `operation`, `outcome`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Rollout {
+    pub plugin: Arc<str>,
+    pub operation: &'static str,
+    pub outcome: &'static str,
+}
+
 macro_rules! metrics {
     ($($field:ident: $kind:ty = $make:expr, $name:literal, $unit:expr, $labels:literal, $help:literal;)+) => {
         /// Handles to count with. One per host, so that several hosts in a process keep apart.
@@ -134,7 +142,12 @@ metrics! {
     plugin_log_lines_dropped: Family<Plugin, Counter> = Family::default(), "plugin_log_lines_dropped", None, "`plugin`", "Log lines over the limit of their call";
     plugin_loads: Family<PluginOutcome, Counter> = Family::default(), "plugin_loads", None, "`plugin`, `outcome`: `ready`, `removed`, `disabled` or the stage that failed", "Files that were brought, or not, to traffic";
     plugin_load_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_load_duration", Some(Unit::Seconds), "`plugin`", "From the captured file to the swap";
-    plugin_serving: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_serving", None, "`plugin`, `version`", "1 for the version that is serving";
+    plugin_serving: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_serving", None, "`plugin`, `version`", "1 for the version that is active";
+    plugin_canary_percent: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_canary_percent", None, "`plugin`, `version`", "Share of users that a canary serves";
+    plugin_rollouts: Family<Rollout, Counter> = Family::default(), "plugin_rollouts", None, "`plugin`, `operation`: `deploy`, `promote`, `rollback`, `pin`, `unpin`, `enable`, `disable` or `remove`, `outcome`: `done`, `unfit`, `refused` or `not_stored`", "What files, operators and the host itself did to the versions of plugins";
+    plugin_circuit: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_circuit", None, "`plugin`, `version`", "Of each version that is serving: 0 while its calls are let in, 2 while it is left alone because they failed, 1 while one call tries it";
+    plugin_circuit_openings: Family<Plugin, Counter> = Family::default(), "plugin_circuit_openings", None, "`plugin`", "Times that a version was left alone because its calls failed, trials that failed among them";
+    plugin_poisoned_messages: Family<Plugin, Counter> = Family::default(), "plugin_poisoned_messages", None, "`plugin`", "Messages and calls of tools that were not run, because the same ones had brought the handler down";
     config_reloads: Family<Outcome, Counter> = Family::default(), "config_reloads", None, "`outcome`: `applied` or `refused`", "Saved config files";
 }
 
@@ -180,10 +193,14 @@ mod tests {
         metrics.plugin_load_duration.get_or_create(&plugin).observe(0.01);
         metrics.plugin_calls_in_flight.get_or_create(&plugin).inc();
         metrics.plugin_log_lines_dropped.get_or_create(&plugin).inc();
-        metrics
-            .plugin_serving
-            .get_or_create(&PluginVersionLabel { plugin: "echo".into(), version: "1.0.0".into() })
-            .set(1);
+        let version = PluginVersionLabel { plugin: "echo".into(), version: "1.0.0".into() };
+        metrics.plugin_serving.get_or_create(&version).set(1);
+        metrics.plugin_canary_percent.get_or_create(&version).set(10);
+        let rollout = Rollout { plugin: "echo".into(), operation: "deploy", outcome: "done" };
+        metrics.plugin_rollouts.get_or_create(&rollout).inc();
+        metrics.plugin_circuit_openings.get_or_create(&plugin).inc();
+        metrics.plugin_poisoned_messages.get_or_create(&plugin).inc();
+        metrics.plugin_circuit.get_or_create(&version).set(0);
         metrics
     }
 

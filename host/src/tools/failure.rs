@@ -25,6 +25,13 @@ pub(super) fn in_words(tool: &str, failure: &CallFailure) -> ToolError {
         CallFailure::Busy { retry_after } => {
             format!("is busy; try again after {} ms", retry_after.as_millis())
         }
+        CallFailure::Unavailable { retry_after } => {
+            format!("failed again and again, and is left alone; try again after {} ms", retry_after.as_millis())
+        }
+        CallFailure::Poisoned { retry_after } => format!(
+            "crashed with the same arguments before, and was not run with them again; choose other arguments, or wait for {} s",
+            retry_after.as_secs()
+        ),
         CallFailure::AnswerInvalid(problem) => format!("gave an invalid answer ({problem}); do without it"),
         CallFailure::NotExported(_) => "is not there any more; list the tools again".into(),
         CallFailure::Host(_) => "could not be called, for a reason on the server's side; try again later".into(),
@@ -57,6 +64,17 @@ mod tests {
             in_words("div", &CallFailure::Busy { retry_after: Duration::from_millis(5) }),
             ToolError::Failed("the tool \"div\" is busy; try again after 5 ms".into())
         );
+    }
+
+    #[test]
+    fn a_tool_that_was_not_run_says_when_it_will_be() {
+        let text = |failure| match in_words("div", &failure) {
+            ToolError::Failed(text) => text,
+            other => panic!("{other:?}"),
+        };
+        let wait = Duration::from_secs(7);
+        assert!(text(CallFailure::Unavailable { retry_after: wait }).ends_with("try again after 7000 ms"));
+        assert!(text(CallFailure::Poisoned { retry_after: wait }).ends_with("choose other arguments, or wait for 7 s"));
     }
 
     #[test]

@@ -59,10 +59,10 @@ fn every_reference_leads_to_a_schema_and_every_operation_says_what_it_is_for() {
 async fn every_operation_asks_for_the_scope_that_the_document_names() {
     let listener = Listener::start().await;
     let operations = operations(&document());
-    assert_eq!(operations.len(), 24, "a new route is seen here");
+    assert_eq!(operations.len(), 25, "a new route is seen here");
     for (method, path, operation) in operations {
         let needed = operation["security"][0]["token"][0].as_str().map(|scope| scope.parse::<Scope>().unwrap());
-        let at = path.replace("{name}", "absent").replace("{id}", "absent");
+        let at = path.replace("{name}", "absent").replace("{id}", "absent").replace("{version}", "absent");
         let ask = async |bearer: &str| listener.send(&method, &at, &[("Authorization", bearer)], b"").await;
         let open = ask("").await.status != 401;
         assert_eq!(open, needed.is_none(), "{method} {path}");
@@ -109,6 +109,7 @@ async fn answers_are_what_the_document_says() {
         ("GET", "/plugins/{name}/versions", "/plugins/echo/versions", "", b"", 200),
         ("GET", "/plugins/{name}/versions", "/plugins/absent/versions", "", b"", 404),
         ("GET", "/plugins/{name}/logs", "/plugins/absent/logs", "", b"", 404),
+        ("GET", "/plugins/{name}/versions/{version}", "/plugins/absent/versions/1.0.0", "", b"", 404),
         ("PUT", "/plugins/{name}", "/plugins/echo", WASM, b"x", 200),
         ("PUT", "/plugins/{name}", "/plugins/unfit", WASM, b"x", 422),
         ("PUT", "/plugins/{name}", "/plugins/echo", JSON, b"x", 415),

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
-use super::super::{Operation, PluginDesk, SessionSummary};
+use super::super::{Fetch, Operation, PluginDesk, SessionSummary};
 use crate::plugin::{
     LoadFailure, PluginStatus,
     operation::{Deployment, Done, OperationError, Order, Role, VersionSummary},
@@ -25,7 +25,7 @@ impl FakeDesk {
         self.orders.lock().unwrap().push(format!("{what} by {}: {}", order.by, order.why));
     }
 
-    fn done(plugin: String) -> Operation<Done> {
+    fn done(plugin: String) -> Operation {
         let done = move |plugin| Done {
             plugin,
             digest: "ab".repeat(32),
@@ -67,7 +67,7 @@ impl PluginDesk for FakeDesk {
         statuses
     }
 
-    fn versions(&self, plugin: String) -> Operation<Vec<VersionSummary>> {
+    fn versions(&self, plugin: &str) -> Result<Vec<VersionSummary>, OperationError> {
         let version = VersionSummary {
             digest: "ab".repeat(32),
             version: "1.0.0".to_owned(),
@@ -76,10 +76,14 @@ impl PluginDesk for FakeDesk {
             deployed_by: "ci".to_owned(),
             canary_percent: Some(10),
         };
-        Box::pin(async move { known(&plugin).map(|()| vec![version]) })
+        known(plugin).map(|()| vec![version])
     }
 
-    fn deploy(&self, deployment: Deployment, order: Order) -> Operation<Done> {
+    fn component(&self, plugin: String, version: String) -> Fetch {
+        Box::pin(async move { known(&plugin).map(|()| version.into_bytes()) })
+    }
+
+    fn deploy(&self, deployment: Deployment, order: Order) -> Operation {
         let Deployment { plugin, component, canary_percent } = deployment;
         self.take(format!("deploy {plugin} {} bytes {canary_percent:?}", component.len()), &order);
         if plugin != "slow" {
@@ -94,27 +98,27 @@ impl PluginDesk for FakeDesk {
         })
     }
 
-    fn promote(&self, plugin: String, order: Order) -> Operation<Done> {
+    fn promote(&self, plugin: String, order: Order) -> Operation {
         self.take(format!("promote {plugin}"), &order);
         Self::done(plugin)
     }
 
-    fn rollback(&self, plugin: String, to: Option<String>, order: Order) -> Operation<Done> {
+    fn rollback(&self, plugin: String, to: Option<String>, order: Order) -> Operation {
         self.take(format!("rollback {plugin} {to:?}"), &order);
         Self::done(plugin)
     }
 
-    fn pin(&self, plugin: String, session_id: String, version: String, order: Order) -> Operation<Done> {
+    fn pin(&self, plugin: String, session_id: String, version: String, order: Order) -> Operation {
         self.take(format!("pin {plugin} {session_id} {version}"), &order);
         Self::done(plugin)
     }
 
-    fn unpin(&self, plugin: String, session_id: String, order: Order) -> Operation<Done> {
+    fn unpin(&self, plugin: String, session_id: String, order: Order) -> Operation {
         self.take(format!("unpin {plugin} {session_id}"), &order);
         Self::done(plugin)
     }
 
-    fn set_enabled(&self, plugin: String, enabled: bool, order: Order) -> Operation<Done> {
+    fn set_enabled(&self, plugin: String, enabled: bool, order: Order) -> Operation {
         self.take(format!("enabled {plugin} {enabled}"), &order);
         Self::done(plugin)
     }
@@ -132,6 +136,8 @@ impl FakeDesk {
             isolation: Some("message"),
             since: 1.0,
             last_error: None,
+            disabled_by_operator: false,
+            canary: None,
             source: format!("{name}.wasm"),
         };
         ["echo", "slow"].map(status).into()

@@ -24,6 +24,13 @@ struct Plugin {
     #[serde(default)]
     types: Vec<String>,
     last_error: Option<Failure>,
+    canary: Option<Canary>,
+}
+
+#[derive(Deserialize)]
+struct Canary {
+    version: String,
+    percent: u32,
 }
 
 #[derive(Deserialize)]
@@ -57,7 +64,10 @@ fn row(plugin: &Plugin) -> [String; 5] {
     [
         plugin.name.clone(),
         plugin.state.clone(),
-        or_dash(&plugin.version),
+        or_dash(&match &plugin.canary {
+            Some(Canary { version, percent }) => format!("{}, canary {version} {percent}%", plugin.version),
+            None => plugin.version.clone(),
+        }),
         or_dash(short(&plugin.digest)),
         or_dash(&plugin.types.join(" ")),
     ]
@@ -70,13 +80,14 @@ mod tests {
     #[test]
     fn each_plugin_is_a_row_and_a_failure_is_told_as_the_check_tells_it() {
         let plugins: Vec<Plugin> = serde_json::from_str(
-            r#"[{"name":"echo","state":"serving","version":"1.0.0","digest":"0123456789abcdef","types":["a","b.*"]},
+            r#"[{"name":"echo","state":"serving","version":"1.0.0","digest":"0123456789abcdef","types":["a","b.*"],
+                 "canary":{"version":"2.0.0","percent":10}},
                 {"name":"odd","state":"failed","last_error":{"stage":"grants","reason":"it imports `topics`"}}]"#,
         )
         .unwrap();
-        let expected = "NAME  STATE    VERSION  DIGEST        TYPES\n\
-                        echo  serving  1.0.0    0123456789ab  a b.*\n\
-                        odd   failed   -        -             -\n\
+        let expected = "NAME  STATE    VERSION                  DIGEST        TYPES\n\
+                        echo  serving  1.0.0, canary 2.0.0 10%  0123456789ab  a b.*\n\
+                        odd   failed   -                        -             -\n\
                         \nodd: would not be loaded\n  at grants: it imports `topics`\n";
         assert_eq!(text(&plugins), expected);
         assert!(text(&[]).contains("plugin deploy"));

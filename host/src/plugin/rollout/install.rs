@@ -1,0 +1,171 @@
+//! A version that is ready takes its place: for everybody, for a share of users, or for one session.
+//!
+//! What is meant is on the disk before it is done, so that a restart never undoes what was answered.
+
+use std::{collections::HashSet, sync::Arc, time::Instant};
+
+use super::{
+    super::{
+        job::Ready,
+        operation::{Done, OperationError},
+        supervisor::Supervisor,
+        version::PluginVersion,
+    },
+    audit::Granted,
+    carry_out::done,
+    command::{Goal, Ticket},
+    lineage::{Lineage, Version},
+};
+
+impl Supervisor {
+    pub async fn install(&mut self, name: &Arc<str>, goal: Goal, ready: Ready, mut ticket: Ticket) {
+        let version = ready.version.clone();
+        let granted = Granted::new(&ready.made_of.compiled.imports, &version.grants);
+        (ticket.event.digest, ticket.event.version) = (Some(version.digest.clone()), Some(version.version.to_string()));
+        let answer = match self.place(name, goal, ready, &ticket).await {
+            Ok(done) => {
+                ticket.event.grants = Some(granted);
+                ticket.event.percent = self.percent_of(name, &version.digest);
+                self.tell_of(&version, ticket.began);
+                Ok(done)
+            }
+            Err(error) => {
+                self.let_go(name, version);
+                Err(error)
+            }
+        };
+        self.archive.untidy = true;
+        self.conclude(ticket, answer);
+    }
+
+    async fn place(
+        &mut self,
+        name: &Arc<str>,
+        goal: Goal,
+        ready: Ready,
+        ticket: &Ticket,
+    ) -> Result<Done, OperationError> {
+        self.admit(&ready)?;
+        let digest = ready.digest().to_owned();
+        let is_deployment = matches!(goal, Goal::Deploy { .. });
+        let present = self.records.get(name).is_some_and(|record| record.present);
+        if !is_deployment && !present {
+            return Err(OperationError::NotNow(format!("the file of {name:?} has been deleted meanwhile")));
+        }
+        let retired = match goal {
+            Goal::Deploy { percent } => self.place_deployment(name, percent, ready, ticket).await?,
+            Goal::Promote => {
+                self.change(name, |lineage| lineage.activate(&digest)).await?;
+                self.place_active(name, ready, true)
+            }
+            Goal::Rollback => {
+                self.change(name, |lineage| lineage.roll_back(&digest)).await?;
+                self.place_active(name, ready, false)
+            }
+            Goal::Pin { session_id } => self.place_pinned(name, &session_id, ready),
+        };
+        self.retire(retired);
+        let lineage = self.records.get(name).map(|record| record.lineage.clone()).unwrap_or_default();
+        Ok(done(name, &lineage, &digest, ticket))
+    }
+
+    async fn place_deployment(
+        &mut self,
+        name: &Arc<str>,
+        percent: u32,
+        ready: Ready,
+        ticket: &Ticket,
+    ) -> Result<Vec<Arc<PluginVersion>>, OperationError> {
+        let version = Version {
+            digest: ready.digest().to_owned(),
+            version: ready.version.version.to_string(),
+            deployed_at: ticket.event.at,
+            deployed_by: ticket.event.by.clone(),
+            why: ticket.event.why.clone(),
+        };
+        // There is nobody to keep the others with, if nothing serves or this is what does.
+        let beside = |active: &Arc<PluginVersion>| active.digest != version.digest;
+        let record = self.records.get(name);
+        let percent =
+            record.and_then(|record| record.serving.as_ref()).filter(|active| beside(active)).map_or(0, |_| percent);
+        let kept = self.config.load().plugin(name).kept_versions;
+        let is_new = record.is_none();
+        let pinned: HashSet<String> =
+            record.into_iter().flat_map(|record| record.beside.pins()).map(|(_, digest)| digest.clone()).collect();
+        self.record(name);
+        let change = |lineage: &mut Lineage| {
+            lineage.deployed(version, percent);
+            lineage.trim(kept, &pinned);
+        };
+        let changed = self.change(name, change).await;
+        if changed.is_err() && is_new {
+            self.records.remove(name);
+        }
+        changed?;
+        if percent == 0 {
+            return Ok(self.place_active(name, ready, true));
+        }
+        Ok(self.records.get_mut(name).map(|record| record.tries(ready)).unwrap_or_default())
+    }
+
+    fn place_active(&mut self, name: &Arc<str>, ready: Ready, is_newer: bool) -> Vec<Arc<PluginVersion>> {
+        let Some(record) = self.records.get_mut(name) else { return vec![ready.version] };
+        let replaces = record.serving.is_some();
+        let retired = record.chosen(ready);
+        // What was rolled back to is not rolled back further, and what replaced nothing has nothing to go back to.
+        record.took_over = (is_newer && replaces).then(Instant::now);
+        retired
+    }
+
+    fn place_pinned(&mut self, name: &Arc<str>, session_id: &str, ready: Ready) -> Vec<Arc<PluginVersion>> {
+        let Some(record) = self.records.get_mut(name) else { return vec![ready.version] };
+        record.beside.pin(session_id, ready.digest());
+        let is_active = record.serving.as_ref().is_some_and(|active| Arc::ptr_eq(active, &ready.version));
+        let mut retired = Vec::new();
+        if !is_active {
+            retired.extend(record.beside.put(ready));
+        }
+        retired.extend(record.settle());
+        retired
+    }
+
+    /// The active version has everybody again.
+    pub async fn end_canary(&mut self, name: &Arc<str>, ticket: &Ticket) -> Result<Done, OperationError> {
+        self.change(name, |lineage| lineage.canary = None).await?;
+        let unknown = || OperationError::UnknownPlugin(name.to_string());
+        let record = self.records.get_mut(name).ok_or_else(unknown)?;
+        let retired = record.settle();
+        let done = done(name, &record.lineage, record.lineage.active().unwrap_or_default(), ticket);
+        self.retire(retired);
+        Ok(done)
+    }
+
+    /// Changes what is meant, on the disk first.
+    pub async fn change(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Lineage)) -> Result<(), OperationError> {
+        let unknown = || OperationError::UnknownPlugin(name.to_string());
+        let record = self.records.get(name).ok_or_else(unknown)?;
+        let mut lineage = record.lineage.clone();
+        // Whoever changes something does so in view of what the file holds now.
+        lineage.file.clone_from(&record.file);
+        change(&mut lineage);
+        self.archive.save(name, &lineage).await?;
+        if let Some(record) = self.records.get_mut(name) {
+            record.lineage = lineage;
+            record.changed = true;
+        }
+        Ok(())
+    }
+
+    fn percent_of(&self, name: &Arc<str>, digest: &str) -> Option<u32> {
+        let trial = self.records.get(name)?.lineage.canary.as_ref()?;
+        (trial.digest == digest).then_some(trial.percent)
+    }
+
+    /// A version that was made for nothing, unless it serves already.
+    fn let_go(&self, name: &Arc<str>, version: Arc<PluginVersion>) {
+        let serving = self.records.get(name).and_then(|record| record.ready(&version.digest));
+        if serving.is_none_or(|serving| !Arc::ptr_eq(&serving.version, &version)) {
+            self.retire([version]);
+        }
+    }
+}
