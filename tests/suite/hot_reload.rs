@@ -123,7 +123,7 @@ async fn hidden_and_partial_files_are_ignored_and_symlinked_folders_work() {
         .expect("linked");
     let mut client = Client::connect(&server, "alice").await;
     ask_until(&mut client, "echo", json!({}), |answer| version_of(answer) == "1.0.0").await;
-    let statuses = Http::get(&server.admin("/plugins")).await.json();
+    let statuses = server.ask_admin("/plugins").await.json();
     let names: Vec<&Value> = statuses.as_array().expect("a list").iter().map(|status| &status["name"]).collect();
     assert_eq!(names, ["linked", "system"], "{statuses}");
     point_at("two");

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod admin;
 mod admission;
 mod agent_plugin;
 mod codes;

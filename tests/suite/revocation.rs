@@ -32,7 +32,7 @@ async fn refused(server: &Server, claims: &Claims) -> String {
 }
 
 async fn post(server: &Server, body: &Value) -> Http {
-    Http::send(http_request(Method::POST, &server.admin("/revocations")).json(body)).await
+    Http::send(server.admin_request(Method::POST, "/revocations").json(body)).await
 }
 
 /// Revokes, and returns the answer.
@@ -43,7 +43,7 @@ async fn revoke(server: &Server, body: Value) -> Value {
 }
 
 async fn listed(server: &Server) -> Vec<Value> {
-    Http::get(&server.admin("/revocations")).await.json()["revocations"].as_array().expect("a list").clone()
+    server.ask_admin("/revocations").await.json()["revocations"].as_array().expect("a list").clone()
 }
 
 /// Waits for the close, however many heartbeats come before it.
@@ -188,9 +188,9 @@ async fn a_restart_keeps_what_is_revoked_until_it_is_taken_back() {
     assert_eq!(refused(&server, &claims).await, "JWT_REVOKED");
     assert!((server.metric("switchboard_revocations ").await - 1.0).abs() < f64::EPSILON);
 
-    let path = server.admin(&format!("/revocations/{}", id.as_str().expect("an id")));
-    assert_eq!(Http::request(Method::DELETE, &path).await.status, 200);
-    assert_eq!(Http::request(Method::DELETE, &path).await.status, 404);
+    let path = format!("/revocations/{}", id.as_str().expect("an id"));
+    assert_eq!(Http::send(server.admin_request(Method::DELETE, &path)).await.status, 200);
+    assert_eq!(Http::send(server.admin_request(Method::DELETE, &path)).await.status, 404);
     assert_open(&mut open(&server, &claims).await).await;
     assert!(listed(&server.restart().await).await.is_empty());
 }
@@ -232,10 +232,9 @@ async fn a_server_whose_list_is_damaged_does_not_start_and_says_what_to_do() {
 #[tokio::test]
 async fn web_pages_cannot_revoke() {
     let server = Server::start().await;
-    let url = server.admin("/revocations");
     let own = server.admin("").replace("/revocations", "");
     let send = async |method: Method, headers: &[(&str, &str)]| {
-        let mut request = http_request(method, &url).body(r#"{"sub":"alice"}"#);
+        let mut request = server.admin_request(method, "/revocations").body(r#"{"sub":"alice"}"#);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -280,7 +279,7 @@ async fn what_is_wrong_with_a_request_is_said_and_changes_nothing() {
         assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (status, &json!(code)), "{}", answer.text);
         assert!(answer.json()["help"].as_str().is_some_and(|help| help.contains("jti")), "{}", answer.text);
     }
-    let broken = http_request(Method::POST, &server.admin("/revocations")).header("content-type", "application/json");
+    let broken = server.admin_request(Method::POST, "/revocations").header("content-type", "application/json");
     assert_eq!(Http::send(broken.body("{")).await.json()["code"], "INVALID_JSON");
     assert!(listed(&server).await.is_empty());
     assert!(!server.data_dir().join("revocations.json").exists());
@@ -322,7 +321,10 @@ async fn the_command_revokes_lists_and_takes_back() {
     let server = Server::start().await;
     let mut client = open(&server, &aged("alice")).await;
     let admin = server.admin("");
-    let run = |arguments: &[&str]| run_switchboard(&[&["revoke", "--admin", &admin], arguments].concat());
+    let data_dir = server.data_dir().display().to_string();
+    let data_dir = ["--data-dir", &data_dir];
+    let run =
+        |arguments: &[&str]| run_switchboard(&[&["revoke", "--admin", &admin], &data_dir[..], arguments].concat());
 
     let revoked = run(&["--sub", "alice", "--reason", "left the company"]);
     assert!(revoked.success, "{}", revoked.stderr);
@@ -337,9 +339,9 @@ async fn the_command_revokes_lists_and_takes_back() {
 
     let unknown = run(&["--undo", id]);
     assert!(!unknown.success && unknown.stderr.contains("GET /revocations"), "{}", unknown.stderr);
-    let nobody = run_switchboard(&["revoke", "--list", "--admin", "http://127.0.0.1:1"]);
-    assert!(!nobody.success && nobody.stderr.contains("no server answers"), "{}", nobody.stderr);
-    let other = run_switchboard(&["revoke", "--list", "--admin", &server.http("")]);
+    let nobody = run_switchboard(&[&["revoke", "--list", "--admin", "http://127.0.0.1:1"], &data_dir[..]].concat());
+    assert!(!nobody.success && nobody.stderr.contains("no host answers"), "{}", nobody.stderr);
+    let other = run_switchboard(&[&["revoke", "--list", "--admin", &server.http("")], &data_dir[..]].concat());
     assert!(!other.success && other.stderr.contains("NOT_FOUND"), "{}", other.stderr);
     assert_eq!(run(&["--jti", "7", "--sub", "alice"]).code, Some(2));
 }

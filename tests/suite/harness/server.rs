@@ -12,10 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Http, SECRET, eventually, paths};
+use super::{Http, SECRET, eventually, http_request, paths};
 
 /// How long another program may hold the port that a server has to come back to.
 const PORT_PATIENCE: Duration = Duration::from_secs(10);
@@ -226,6 +227,22 @@ impl Server {
         format!("{}{path}", self.admin_url)
     }
 
+    /// The token that the first start leaves for the command line of this machine.
+    pub fn admin_token(&self) -> String {
+        let token = std::fs::read_to_string(self.data_dir().join("admin.token")).expect("the token is there");
+        token.trim().to_owned()
+    }
+
+    /// A request of an operator who may do everything.
+    pub fn admin_request(&self, method: Method, path: &str) -> RequestBuilder {
+        http_request(method, &self.admin(path)).bearer_auth(self.admin_token())
+    }
+
+    /// What such an operator is told.
+    pub async fn ask_admin(&self, path: &str) -> Http {
+        Http::send(self.admin_request(Method::GET, path)).await
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -260,7 +277,7 @@ impl Server {
 
     /// The status of a plugin as the listener for operators tells it.
     pub async fn plugin_status(&self, name: &str) -> Value {
-        let statuses = Http::get(&self.admin("/plugins")).await.json();
+        let statuses = self.ask_admin("/plugins").await.json();
         let list = statuses.as_array().cloned().or_else(|| statuses["plugins"].as_array().cloned());
         list.unwrap_or_default().into_iter().find(|status| status["name"] == name).unwrap_or(Value::Null)
     }

@@ -132,6 +132,7 @@ impl AuditLog {
     }
 
     /// The newest first.
+    #[cfg(test)]
     pub fn newest(&self) -> Vec<AuditEvent> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
     }

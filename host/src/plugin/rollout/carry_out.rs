@@ -30,8 +30,8 @@ enum Step {
 }
 
 enum Source {
-    Ready(Ready),
-    Job { digest: String, job: Job },
+    Ready(Box<Ready>),
+    Job { digest: String, job: Box<Job> },
 }
 
 impl Supervisor {
@@ -50,10 +50,10 @@ impl Supervisor {
         ticket.event.from_digest = active.map(str::to_owned);
         match self.begin(&name, command, &ticket).await {
             Ok(Step::Done(done)) => self.conclude(ticket, Ok(done)),
-            Ok(Step::Install(goal, Source::Ready(ready))) => self.install(&name, goal, ready, ticket).await,
+            Ok(Step::Install(goal, Source::Ready(ready))) => self.install(&name, goal, *ready, ticket).await,
             Ok(Step::Install(goal, Source::Job { digest, job })) => {
                 self.operations.insert(name.clone(), digest);
-                self.start(name, job, Purpose::Operation(Box::new(Operation { goal, ticket })));
+                self.start(name, *job, Purpose::Operation(Box::new(Operation { goal, ticket })));
             }
             Ok(Step::SwitchOn) => {
                 self.enabling.insert(name.clone(), ticket);
@@ -276,7 +276,7 @@ fn promote(record: &Record) -> Result<Step, OperationError> {
             record.beside.problem(&trial.digest).map_or_else(|| "it is being loaded".to_owned(), ToString::to_string);
         OperationError::NotNow(format!("the canary of {name:?} does not serve: {problem}"))
     })?;
-    Ok(Step::Install(Goal::Promote, Source::Ready(ready)))
+    Ok(Step::Install(Goal::Promote, Source::Ready(Box::new(ready))))
 }
 
 /// `serving`: whose sessions it has to be able to take over. What is rolled back to need not: it was good enough
@@ -288,10 +288,10 @@ fn source(
     newest: Newest,
     serving: Option<Arc<PluginVersion>>,
 ) -> Source {
-    match ready.filter(|ready| ready.made_of.config == wanted) {
-        Some(ready) => Source::Ready(ready),
-        None => Source::Job { digest, job: Job { newest: Some(newest), good: None, fallback: None, wanted, serving } },
+    if let Some(ready) = ready.filter(|ready| ready.made_of.config == wanted) {
+        return Source::Ready(Box::new(ready));
     }
+    Source::Job { digest, job: Box::new(Job { newest: Some(newest), good: None, fallback: None, wanted, serving }) }
 }
 
 /// What an operation has led to for a version of the lineage.

@@ -97,11 +97,21 @@ impl Supervisor {
             lineage.deployed(version, percent);
             lineage.trim(kept, &pinned);
         };
-        let changed = self.change(name, change).await;
-        if changed.is_err() && is_new {
-            self.records.remove(name);
+        let lineage = self.changed(name, change)?;
+        match self.archive.save(name, &lineage).await {
+            Ok(()) => {}
+            // A restart will take the file for new, and do the same again.
+            Err(fault) if ticket.answer.is_none() => {
+                tracing::error!(plugin = %name, %fault, "a restart will not know of this version");
+            }
+            Err(fault) => {
+                if is_new {
+                    self.records.remove(name);
+                }
+                return Err(fault);
+            }
         }
-        changed?;
+        self.means(name, lineage);
         if percent == 0 {
             return Ok(self.place_active(name, ready, true));
         }
@@ -142,18 +152,26 @@ impl Supervisor {
 
     /// Changes what is meant, on the disk first.
     pub async fn change(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Lineage)) -> Result<(), OperationError> {
-        let unknown = || OperationError::UnknownPlugin(name.to_string());
-        let record = self.records.get(name).ok_or_else(unknown)?;
+        let lineage = self.changed(name, change)?;
+        self.archive.save(name, &lineage).await?;
+        self.means(name, lineage);
+        Ok(())
+    }
+
+    fn changed(&self, name: &Arc<str>, change: impl FnOnce(&mut Lineage)) -> Result<Lineage, OperationError> {
+        let record = self.records.get(name).ok_or_else(|| OperationError::UnknownPlugin(name.to_string()))?;
         let mut lineage = record.lineage.clone();
         // Whoever changes something does so in view of what the file holds now.
         lineage.file.clone_from(&record.file);
         change(&mut lineage);
-        self.archive.save(name, &lineage).await?;
+        Ok(lineage)
+    }
+
+    fn means(&mut self, name: &Arc<str>, lineage: Lineage) {
         if let Some(record) = self.records.get_mut(name) {
             record.lineage = lineage;
             record.changed = true;
         }
-        Ok(())
     }
 
     fn percent_of(&self, name: &Arc<str>, digest: &str) -> Option<u32> {

@@ -99,6 +99,7 @@ impl Plugins {
     }
 
     /// The newest events, the newest first.
+    #[cfg(test)]
     pub fn audit(&self) -> Vec<AuditEvent> {
         self.published.audit.newest()
     }

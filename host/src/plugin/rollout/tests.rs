@@ -301,6 +301,22 @@ async fn a_stored_version_that_is_damaged_gives_way_to_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_stored_is_refused_unless_it_is_a_file() {
+    let host = Host::start(&[("a", guest("1.0.0"))], |_| {}).await;
+    let folder = host.path("..").canonicalize().unwrap();
+    fs::rename(folder.join("lineages"), folder.join("away")).unwrap();
+    assert!(matches!(host.put(&guest("2.0.0"), None).await, Err(OperationError::NotStored(_))));
+    assert!(matches!(host.plugins.set_enabled("a", false, order()).await, Err(OperationError::NotStored(_))));
+    assert_eq!((host.route("ping").as_str(), host.roles().as_str()), ("a 1.0.0", "1.0.0 active"));
+    host.deploy("a", &guest("3.0.0").build());
+    host.routed("ping", "a 3.0.0").await;
+    fs::rename(folder.join("away"), folder.join("lineages")).unwrap();
+    let host = host.again().await;
+    assert_eq!(host.route("ping"), "a 3.0.0");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_file_takes_its_versions_out_of_service_for_good() {
     let host = Host::start(&[("a", guest("1.0.0"))], |_| {}).await;
     host.put(&guest("2.0.0"), None).await.unwrap();
