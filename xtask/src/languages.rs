@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context;
 
-use crate::{digest, plugins, process};
+use crate::{plugins, process};
 
 mod toolchains;
 

@@ -128,7 +128,9 @@ impl Toolchain {
             }
             Source::Crate { name, version, features } => {
                 let mut cargo = Command::new("cargo");
-                cargo.args(["install", "--quiet", "--locked", name, "--version", version, "--no-default-features"]);
+                // It runs for a moment, once: to optimise it takes minutes longer than that gains.
+                cargo.args(["install", "--quiet", "--locked", "--debug", name, "--version", version]);
+                cargo.arg("--no-default-features");
                 cargo.args(["--features", features, "--root"]).arg(&folder);
                 process::run(cargo.env("CARGO_TARGET_DIR", folder.join("build")))?;
                 Ok(fs::remove_dir_all(folder.join("build"))?)
