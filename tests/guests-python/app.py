@@ -87,17 +87,11 @@ def leave(payload: dict) -> dict:
     os._exit(payload["status"])
 
 
-def hoard(payload: dict) -> dict:
-    """Streams that are opened and never closed."""
-    return {"kept": [os.dup(1) for _ in range(payload["count"])][-1]}
-
-
 TASKS = {
     "probe_look": look_around,
     "probe_speak": speak,
     "probe_sleep": sleep,
     "probe_leave": leave,
-    "probe_hoard": hoard,
 }
 
 

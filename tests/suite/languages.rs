@@ -69,9 +69,8 @@ async fn plugins_in_javascript_python_and_c_answer_offer_tools_and_print_into_th
 
         let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call",
             "params": { "name": case.tool, "arguments": payload } });
-        client.send_text(&call.to_string()).await;
-        let result = client.next().await;
-        assert_eq!(result["result"]["structuredContent"], case.answer.1, "{result}");
+        let called = client.request("jsonrpc", call).await;
+        assert_eq!(called["payload"]["result"]["structuredContent"], case.answer.1, "{called}");
 
         let line = server.logged(&[case.printed]).await;
         let line: Value = serde_json::from_str(&line).expect("a line of JSON");
@@ -203,7 +202,7 @@ async fn sleepers_end_at_their_deadline_and_keep_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_program_that_exits_or_hoards_fails_its_call_with_a_clear_text() {
+async fn a_program_that_exits_fails_its_call_with_a_clear_text() {
     let server = probing().start().await;
     let mut client = Client::connect(&server, "mallory").await;
     for status in [0, 3] {
