@@ -3,11 +3,13 @@
 //! `cargo xtask plugins --examples` builds them, and fetches the toolchains for that. Their machine code is in
 //! the cache that all servers of the suite share, so that no test waits for a compiler.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ffi::OsString, path::Path, process::Command};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Server, ServerBuilder, eventually, example};
+use crate::harness::{
+    Client, Server, ServerBuilder, compile_cache, eventually, example, language_tools, switchboard_binary,
+};
 
 /// The example, a message of its type with what is answered, and a word of what it prints.
 struct Case {
@@ -211,4 +213,61 @@ async fn a_program_that_exits_fails_its_call_with_a_clear_text() {
         assert!(error["payload"]["error"].as_str().is_some_and(|text| text.contains("called `exit`")), "{error}");
     }
     assert_eq!(client.request("probe_speak", json!({})).await["type"], "probe_result", "the next call starts afresh");
+}
+
+/// Runs a program of an author's, with the toolchains on the PATH, and returns what it printed.
+fn typed(folder: &Path, program: &Path, arguments: &[&str]) -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = language_tools().into_iter().chain(std::env::split_paths(&path));
+    let path: OsString = std::env::join_paths(places).expect("a PATH");
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder).env("PATH", path).env("SWITCHBOARD_CACHE_DIR", compile_cache());
+    let ended = command.output().unwrap_or_else(|fault| panic!("{} does not start: {fault}", program.display()));
+    let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(ended.status.success(), "{arguments:?}: {printed}{}", String::from_utf8_lossy(&ended.stderr));
+    printed
+}
+
+/// The whole loop of an author, for each language that has a template: a new folder, its tests, a component, the
+/// host's verdict, and an answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_plugin_in_another_language_passes_its_test_builds_and_answers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let switchboard = switchboard_binary();
+    let limits = "[plugin_defaults.limits]\ncpu_time = \"20s\"\ndeadline = \"40s\"";
+    let server = Server::builder().system().config(limits).start().await;
+    for (language, test) in [("javascript", ["node", "--test"].as_slice()), ("python", &["python3", "-m", "unittest"])]
+    {
+        let name = format!("greeter-in-{language}");
+        typed(folder.path(), &switchboard, &["plugin", "new", &name, "--language", language]);
+        let plugin = folder.path().join(&name);
+        typed(&plugin, Path::new(test[0]), &test[1..]);
+        let built = typed(&plugin, &switchboard, &["plugin", "build"]);
+        assert!(built.contains("KiB") && built.contains("wasi:cli"), "size and imports: {built}");
+        let component = plugin.join("target/plugins").join(format!("{name}.wasm"));
+        let checked = typed(&plugin, &switchboard, &["plugin", "check", component.to_str().expect("UTF-8")]);
+        assert!(checked.contains("fits"), "{checked}");
+
+        server.install(&name, &component);
+        server.plugin_status_when(&name, |status| status["state"] == "serving").await;
+        let mut client = Client::connect(&server, "alice").await;
+        let answer = client.request(&name, json!({ "name": "Ada" })).await;
+        assert_eq!(answer["payload"]["greeting"], "Hello, Ada!", "{answer}");
+    }
+}
+
+#[test]
+fn a_missing_toolchain_is_answered_with_the_command_that_gets_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (language, command) in [
+        ("javascript", "npm install --save-dev @bytecodealliance/componentize-js@"),
+        ("python", ".venv/bin/pip install componentize-py=="),
+    ] {
+        typed(folder.path(), &switchboard_binary(), &["plugin", "new", language, "--language", language]);
+        let mut build = Command::new(switchboard_binary());
+        let ended = build.args(["plugin", "build", language]).current_dir(folder.path()).env("PATH", "").output();
+        let ended = ended.expect("the binary starts");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && said.contains("is missing") && said.contains(command), "{said}");
+    }
 }
