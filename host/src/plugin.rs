@@ -68,6 +68,7 @@ pub(crate) mod version;
 // From a call to its answer.
 mod answer;
 mod bindings;
+mod call_log;
 mod call_record;
 mod call_state;
 mod capability;
@@ -85,6 +86,7 @@ mod manifest_call;
 mod runs;
 mod state_store;
 mod ticker;
+mod wasi;
 
 pub(crate) use check::{CheckFault, CheckedPlugin, check_file};
 pub(crate) use instance::GuestMessage;

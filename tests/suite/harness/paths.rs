@@ -25,10 +25,28 @@ pub fn guest(name: &str) -> PathBuf {
     built("guests", name)
 }
 
+/// A component in another language than Rust: `template`, `describe`, `checksum`, `wasi-probe`.
+pub fn example(name: &str) -> PathBuf {
+    built("examples", name)
+}
+
+/// Where the programs are that make components of other languages.
+pub fn language_tools() -> [PathBuf; 2] {
+    let tools = repository().join("target/tools");
+    let named = |prefix: &str, programs: &str| {
+        let folders = std::fs::read_dir(&tools).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut found =
+            folders.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
+        let folder = found.next();
+        folder.unwrap_or_else(|| panic!("{prefix} is missing: run `cargo xtask plugins --examples`")).join(programs)
+    };
+    [named("componentize-js-", "node_modules/.bin"), named("componentize-py-", "bin")]
+}
+
 fn built(kind: &str, name: &str) -> PathBuf {
     let target = target_folder().parent().expect("the target folder").to_owned();
     let path = target.join(kind).join(format!("{name}.wasm"));
-    assert!(path.exists(), "{} is missing: run `cargo xtask plugins`", path.display());
+    assert!(path.exists(), "{} is missing: run `cargo xtask plugins --guests --examples`", path.display());
     path
 }
 
