@@ -29,6 +29,7 @@ const OFFERED: &[(&str, &[&str])] = &[
     ("toolbox", &["list", "call"]),
     ("runs", &["start", "emit", "finish", "is-cancelled", "cancel"]),
     ("host-info", &["stats"]),
+    ("http", &["send"]),
     // Types only: needs no grant, because there is nothing to call.
     ("types", &[]),
 ];
