@@ -50,8 +50,8 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("notify", &["plugin/directory", "config/reload"]),
     ("dashmap", &["session/registry", "topic/subscriptions", "admission"]),
     ("jsonschema", &["plugin/schema"]),
-    // Keys are fetched, and `switchboard revoke` asks a running host.
-    ("reqwest", &["auth", "cli/revoke"]),
+    // Keys are fetched, `switchboard revoke` asks a running host, and plugins ask other servers.
+    ("reqwest", &["auth", "cli/revoke", "plugin/egress"]),
     ("governor", &["admission"]),
     ("redb", &["storage"]),
     ("wit_component", &["cli/plugin/build"]),

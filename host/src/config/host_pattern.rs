@@ -227,7 +227,13 @@ mod tests {
         check(
             "*.example.com",
             &["https://a.example.com", "https://a.b.example.com"],
-            &["https://example.com", "https://aexample.com", "https://.example.com", "https://a.example.com.", "https://a..example.com"],
+            &[
+                "https://example.com",
+                "https://aexample.com",
+                "https://.example.com",
+                "https://a.example.com.",
+                "https://a..example.com",
+            ],
         );
     }
 
@@ -259,17 +265,49 @@ mod tests {
 
     #[test]
     fn an_international_name_is_written_in_punycode() {
-        check("xn--bcher-kva.example", &["https://b\u{fc}cher.example", "https://B\u{dc}CHER.example"], &["https://bucher.example"]);
+        check(
+            "xn--bcher-kva.example",
+            &["https://b\u{fc}cher.example", "https://B\u{dc}CHER.example"],
+            &["https://bucher.example"],
+        );
         assert!(HostPattern::parse("b\u{fc}cher.example").unwrap_err().contains("xn--"));
     }
 
     #[test]
     fn what_is_no_pattern_is_refused() {
         for text in [
-            "", "*", "*.", "*.*", "a.*", "*a.example", "a..b", ".a", "a.", "a b", "-a.example", "ftp://a.example",
-            "https://", "a.example/", "a.example/v1", "user@a.example", "a.example:", "a.example:0", "a.example:65536",
-            "a.example:*", "127.1", "0x7f.1", "1.2.3.4.5", "256.1.1.1", "[::1", "::1", "*.127.0.0.1", "*.1", "[1.2.3.4]",
-            "a%2eb", "a\n", "https://https://a.example",
+            "",
+            "*",
+            "*.",
+            "*.*",
+            "a.*",
+            "*a.example",
+            "a..b",
+            ".a",
+            "a.",
+            "a b",
+            "-a.example",
+            "ftp://a.example",
+            "https://",
+            "a.example/",
+            "a.example/v1",
+            "user@a.example",
+            "a.example:",
+            "a.example:0",
+            "a.example:65536",
+            "a.example:*",
+            "127.1",
+            "0x7f.1",
+            "1.2.3.4.5",
+            "256.1.1.1",
+            "[::1",
+            "::1",
+            "*.127.0.0.1",
+            "*.1",
+            "[1.2.3.4]",
+            "a%2eb",
+            "a\n",
+            "https://https://a.example",
         ] {
             assert!(HostPattern::parse(text).is_err(), "{text:?}");
         }

@@ -116,7 +116,9 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused_with_what_to_write() {
-        for text in ["", "10", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8", "fd00::/129", "a/8", "10.0.0.0/8/8"] {
+        for text in
+            ["", "10", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8", "fd00::/129", "a/8", "10.0.0.0/8/8"]
+        {
             assert!(Network::parse(text).is_err(), "{text:?}");
         }
         assert_eq!(Network::parse("10.1.2.3/8").unwrap_err(), "has bits behind its first 8; write 10.0.0.0/8");

@@ -244,7 +244,9 @@ impl Walk<'_> {
                 Place::Secret => {
                     let origin = (self.locate)(key.span().start);
                     if self.is_name(place::secret_name_fault(name), place::SECRET_NAME_HELP, &path, &origin) {
-                        self.raw.secrets.insert(path.clone(), origin);
+                        if matches!(value.get_ref(), DeValue::Table(_)) {
+                            self.raw.secrets.insert(path.clone(), origin);
+                        }
                         self.section(&path, value);
                     }
                 }

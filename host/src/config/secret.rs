@@ -172,7 +172,9 @@ fn warn_if_never_sent(reader: &mut Reader<'_>, section: &str, secret: &Secret, g
     let Some(grants) = grants else { return };
     if !grants.hosts.iter().any(|granted| granted.overlaps(&secret.host)) {
         let host = &secret.host;
-        reader.warnings.push(format!("{section} is never sent: `hosts` in the plugin's grants does not include {host}"));
+        reader
+            .warnings
+            .push(format!("{section} is never sent: `hosts` in the plugin's grants does not include {host}"));
     }
 }
 
@@ -223,6 +225,10 @@ impl FromValue for Prefix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{
+        check::{self, Checked},
+        raw::Sources,
+    };
 
     fn secret(value: SecretSource, prefix: &str) -> Secret {
         let host = HostPattern::parse("api.example.com").unwrap();
@@ -258,5 +264,106 @@ mod tests {
         assert!(told.contains("cannot be read"), "{told}");
         let told = secret(SecretSource::Environment("NO_SUCH_VARIABLE_IS_SET".into()), "").read().unwrap_err();
         assert_eq!(told.to_string(), "the environment variable NO_SUCH_VARIABLE_IS_SET is not set");
+    }
+
+    const HOSTS: &str = "[plugins.a.grants]\nhosts = [\"api.example.com\", \"*.example.net\"]\n";
+
+    fn checked(text: &str) -> Result<Checked, Vec<String>> {
+        let text = format!("{HOSTS}{text}");
+        check::check(&Sources::default(), Some(text.as_bytes()))
+            .map_err(|faults| faults.0.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_secret_is_a_reference_a_host_and_a_header_with_bearer_as_the_usual_prefix() {
+        let text = r#"
+            [plugins.a.secrets.one]
+            value = "env:KEY"
+            host = "api.example.com"
+            [plugins.a.secrets.two]
+            value = "file:keys/two"
+            host = "*.example.net"
+            header = "X-Api-Key"
+            [plugins.a.secrets.three]
+            value = "env:KEY"
+            host = "api.example.com"
+            header = "x-other"
+            prefix = "key="
+        "#;
+        let checked = checked(text).unwrap();
+        let secrets = &checked.config.plugin("a").secrets;
+        let shown = |name: &str| (secrets[name].header.as_str().to_owned(), secrets[name].prefix.clone());
+        assert_eq!(shown("one"), ("authorization".to_owned(), "Bearer ".to_owned()));
+        assert_eq!(shown("two"), ("x-api-key".to_owned(), String::new()));
+        assert_eq!(shown("three"), ("x-other".to_owned(), "key=".to_owned()));
+        assert_eq!(secrets["two"].value, SecretSource::File("keys/two".into()));
+        assert!(checked.warnings.is_empty() && checked.config.plugin("b").secrets.is_empty());
+        let value = checked.effective.iter().find(|shown| shown.path == "plugins.a.secrets.one.value").unwrap();
+        assert_eq!(
+            (value.value.as_str(), value.origin.to_string().as_str()),
+            (Some("env:KEY"), "switchboard.toml:5:21")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_secret_is_told_at_its_place_and_a_value_is_never_quoted() {
+        let good = "value = \"env:KEY\"\nhost = \"api.example.com\"\n";
+        let section = "[plugins.a.secrets.one]\n";
+        for (text, expected) in [
+            (
+                format!("{section}value = \"s3cret\"\nhost = \"a.example\"\n"),
+                "4:9: plugins.a.secrets.one.value: is no reference",
+            ),
+            (
+                format!("{section}value = \"env:s3cret-1\"\nhost = \"a.example\"\n"),
+                "`env:` without the name of a variable",
+            ),
+            (format!("{section}value = [\"s3cret\"]\nhost = \"a.example\"\n"), "one.value: is a list"),
+            (format!("{section}host = \"a.example\"\n"), "3:20: plugins.a.secrets.one: has no `value`; write value = "),
+            (format!("{section}value = \"env:KEY\"\n"), "one: has no `host`"),
+            (format!("{section}{good}header = \"host\"\n"), "6:10: plugins.a.secrets.one.header: is \"host\""),
+            (format!("{section}{good}header = \"a b\"\n"), "one.header: is \"a b\""),
+            (format!("{section}{good}prefix = \"Bearer s3cret s3cret s3cret\"\n"), "one.prefix: does not fit"),
+            (format!("{section}{good}hosts = []\n"), "hosts: no such setting; did you mean `host`?"),
+            (format!("{section}value = \"env:KEY\"\nhost = \"*\"\n"), "one.host: \"*\" has no valid host"),
+            (
+                "[plugins.a.secrets]\none = \"s3cret\"\n".to_owned(),
+                "plugins.a.secrets.one: is a string, and is to be a section",
+            ),
+            ("[plugins.a.secrets.One]\n".to_owned(), "the name of the secret holds 'O'"),
+            (format!("[plugin_defaults.secrets.one]\n{good}"), "plugin_defaults.secrets: no such setting"),
+            (
+                format!("{section}{good}[plugins.a.secrets.two]\n{good}"),
+                "8:8: plugins.a.secrets.two.host: the secret `one` sets",
+            ),
+        ] {
+            let told = checked(&text).unwrap_err();
+            assert_eq!(told.len(), 1, "{text}: {told:#?}");
+            assert!(told[0].contains(expected) && !told[0].contains("s3cret"), "{expected:?} is not in {}", told[0]);
+        }
+    }
+
+    #[test]
+    fn a_secret_for_a_host_that_is_not_granted_is_a_warning() {
+        let text = "[plugins.a.secrets.one]\nvalue = \"env:KEY\"\nhost = \"http://api.example.com\"\n";
+        let warnings = checked(text).unwrap().warnings;
+        assert!(warnings[0].contains("plugins.a.secrets.one is never sent") && warnings.len() == 1, "{warnings:?}");
+    }
+
+    #[test]
+    fn hosts_and_networks_are_checked_where_they_stand() {
+        let fault = |text: &str, expected: &str| {
+            let told = check::check(&Sources::default(), Some(text.as_bytes())).unwrap_err().to_string();
+            assert!(told.contains(expected), "{expected:?} is not in {told}");
+        };
+        fault(
+            "[plugins.a.grants]\nhosts = [\"a.example\", \"*\"]\n",
+            ":2:23: plugins.a.grants.hosts: \"*\" has no valid host",
+        );
+        fault("[plugins.a.grants]\nhosts = \"a.example\"\n", "is a string");
+        fault("[plugins.a.grants]\nnetworks = [\"10.0.0.1/8\"]\n", "write 10.0.0.0/8");
+        let grants = checked("").unwrap().config.plugin("a").grants.clone();
+        assert!(grants.allows("http") && grants.allows("clock"), "naming hosts grants `http`, and takes nothing away");
+        assert!(!checked("").unwrap().config.plugin("b").grants.allows("http"));
     }
 }

@@ -102,8 +102,12 @@ impl Kind {
             Self::Object => "a table; in an environment variable a JSON object".to_owned(),
             Self::Secret => "\"env:NAME\" or \"file:PATH\", never the value itself".to_owned(),
             Self::Host => format!("one of {}", Element::Host.allowed()),
-            Self::Header => "the name of a header that is not the host's own, such as \"authorization\" or \"x-api-key\"".to_owned(),
-            Self::Prefix => "a string of at most 24 visible characters, such as \"Bearer \"; it can be empty".to_owned(),
+            Self::Header => {
+                "the name of a header that is not the host's own, such as \"authorization\" or \"x-api-key\"".to_owned()
+            }
+            Self::Prefix => {
+                "a string of at most 24 visible characters, such as \"Bearer \"; it can be empty".to_owned()
+            }
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct CallState {
     /// Its deadline is the earlier one of the caller's and the plugin's own.
     pub(super) context: CallContext,
     pub(super) emissions: EmissionBudget,
+    /// Requests to other servers.
+    pub(super) outbound_left: u32,
     pub(super) log_lines_left: u32,
     pub(super) log_lines_dropped: u32,
     pub(super) meter: Arc<CpuMeter>,
@@ -43,6 +45,7 @@ impl CallState {
         let limits = &version.limits;
         Self {
             emissions: EmissionBudget::new(limits.max_emissions, limits.max_emitted_bytes),
+            outbound_left: limits.max_outbound_requests,
             log_lines_left: limits.max_log_lines,
             log_lines_dropped: 0,
             meter,

@@ -15,13 +15,14 @@ use super::{
     bindings::{self, Exports},
     capability::SharedCapabilities,
     compile::Compiler,
+    egress::Egress,
     engine::Sandbox,
     instance,
     manifest::Manifest,
     status::{LoadFailure, Stage},
     version::PluginVersion,
 };
-use crate::config::{Grants, PluginConfig};
+use crate::config::{Grants, PluginConfig, setting::HTTP};
 
 /// What every load needs.
 pub(crate) struct Loader {
@@ -48,6 +49,7 @@ impl Loader {
     pub async fn ready(&self, compiled: &Compiled, config: &PluginConfig) -> Result<Arc<PluginVersion>, LoadFailure> {
         check_grants(compiled, &config.grants)?;
         let settings_json = check_settings(compiled, config)?;
+        let egress = Egress::prepare(&compiled.name, config, &self.shared.metrics).await?;
         let pre = bindings::link(&self.sandbox, &config.grants)
             .and_then(|linker| linker.instantiate_pre(&compiled.component))
             .map_err(|fault| LoadFailure::new(Stage::Link, format!("{fault:#}")))?;
@@ -60,6 +62,7 @@ impl Loader {
             isolation: config.isolation.unwrap_or(compiled.manifest.isolation),
             limits: config.limits.clone(),
             grants: config.grants.clone(),
+            egress,
             settings_json,
             pre,
             exports,
@@ -76,8 +79,7 @@ impl Loader {
 
 /// Imports that are not granted, by name.
 pub(crate) fn missing_grants(compiled: &Compiled, grants: &Grants) -> Vec<&'static str> {
-    let granted = |import: &&'static str| grants.interfaces.iter().any(|granted| granted == import);
-    compiled.imports.iter().copied().filter(|import| !granted(import)).collect()
+    compiled.imports.iter().copied().filter(|import| !grants.allows(import)).collect()
 }
 
 fn check_grants(compiled: &Compiled, grants: &Grants) -> Result<(), LoadFailure> {
@@ -85,14 +87,21 @@ fn check_grants(compiled: &Compiled, grants: &Grants) -> Result<(), LoadFailure>
     if missing.is_empty() {
         return Ok(());
     }
-    let quoted = |mark: char| {
-        let names: Vec<String> = missing.iter().map(|name| format!("{mark}{name}{mark}")).collect();
-        names.join(", ")
+    let quoted = |names: &[&str], mark: char| {
+        names.iter().map(|name| format!("{mark}{name}{mark}")).collect::<Vec<_>>().join(", ")
     };
+    let mut help = Vec::new();
+    let listed: Vec<&str> = missing.iter().copied().filter(|name| *name != HTTP).collect();
+    if !listed.is_empty() {
+        help.push(format!("add {} to `interfaces`", quoted(&listed, '"')));
+    }
+    if missing.contains(&HTTP) {
+        help.push("name the servers that it may send requests to, such as `hosts = [\"api.example.com\"]`,".to_owned());
+    }
     let reason = format!(
-        "it imports {}, which it is not granted: add {} to `interfaces` in [plugins.{}.grants]",
-        quoted('`'),
-        quoted('"'),
+        "it imports {}, which it is not granted: {} in [plugins.{}.grants]",
+        quoted(&missing, '`'),
+        help.join(" and "),
         compiled.name
     );
     Err(LoadFailure::new(Stage::Grants, reason))

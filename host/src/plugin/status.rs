@@ -20,6 +20,8 @@ pub(crate) enum Stage {
     Link,
     /// The operator's settings against its schema.
     Settings,
+    /// Credentials for its outbound requests.
+    Secrets,
     SelfTest,
     /// Its message types against those of other plugins.
     Claims,
@@ -35,6 +37,7 @@ impl Stage {
             Self::Grants => "grants",
             Self::Link => "link",
             Self::Settings => "settings",
+            Self::Secrets => "secrets",
             Self::SelfTest => "self_test",
             Self::Claims => "claims",
         }

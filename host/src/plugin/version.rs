@@ -15,7 +15,7 @@ use tokio_util::{
 use wasmtime::component::InstancePre;
 
 use super::{
-    bindings::Exports, capability::SharedCapabilities, engine::Sandbox, instance_state::InstanceState,
+    bindings::Exports, capability::SharedCapabilities, egress::Egress, engine::Sandbox, instance_state::InstanceState,
     manifest::Manifest,
 };
 use crate::config::{Grants, Isolation, PluginLimits};
@@ -37,6 +37,8 @@ pub(crate) struct PluginVersion {
     pub isolation: Isolation,
     pub limits: PluginLimits,
     pub grants: Grants,
+    /// The way out, if `http` is granted.
+    pub egress: Option<Arc<Egress>>,
     pub settings_json: Arc<str>,
     pub pre: InstancePre<InstanceState>,
     pub exports: Exports,
