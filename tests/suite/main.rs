@@ -21,6 +21,7 @@ mod idempotency;
 mod isolation;
 mod isolation_of_users;
 mod jsonrpc_plugin;
+mod outbound;
 mod protocol_page;
 mod readme_tour;
 mod restart;
