@@ -129,13 +129,18 @@ async fn a_granted_host_gets_the_operators_secret_which_is_nowhere_else_to_be_se
     server.logged(&["an outbound request was answered", "http://localhost"]).await;
     let series = "switchboard_plugin_outbound_requests_total{plugin=\"fetcher\",outcome=\"answered\"}";
     assert_eq!(server.metric(series).await, 1.0);
-    assert_eq!(server.metric("switchboard_plugin_outbound_request_duration_seconds_count{plugin=\"fetcher\"}").await, 1.0);
+    assert_eq!(
+        server.metric("switchboard_plugin_outbound_request_duration_seconds_count{plugin=\"fetcher\"}").await,
+        1.0
+    );
     let config = Http::get(&server.admin("/config")).await.text;
     assert!(config.contains("env:UPSTREAM_KEY"), "the reference is shown");
     let file = server.config_file();
     let shown = run_switchboard(&["config", "show", "--config", file.to_str().expect("UTF-8")]);
     let checked = run_switchboard(&["config", "check", "--config", file.to_str().expect("UTF-8")]);
-    assert!(checked.stderr.contains("plugins.fetcher.secrets.upstream: the environment variable UPSTREAM_KEY is not set"));
+    assert!(
+        checked.stderr.contains("plugins.fetcher.secrets.upstream: the environment variable UPSTREAM_KEY is not set")
+    );
     let pages = [Http::get(&server.admin("/plugins")).await.text, Http::get(&server.admin("/metrics")).await.text];
     let log = server.log().join("\n");
     for text in [&config, &shown.stdout, &checked.stderr, &pages[0], &pages[1], &log, &answer.to_string()] {
@@ -211,7 +216,8 @@ async fn a_server_that_does_not_answer_costs_no_more_than_the_time_of_the_call()
     let upstream = Upstream::start().await;
     let server = upstream.granted("[plugins.fetcher.limits]\ndeadline = \"2s\"\n").start().await;
     let mut client = Client::connect(&server, "alice").await;
-    for payload in [json!({ "url": upstream.url("/slow"), "timeout_ms": 50 }), json!({ "url": upstream.url("/slow") })] {
+    for payload in [json!({ "url": upstream.url("/slow"), "timeout_ms": 50 }), json!({ "url": upstream.url("/slow") })]
+    {
         let late = fetch(&mut client, payload).await;
         assert_eq!(late["error"], "HTTP_TIMEOUT", "the plugin has time left to say so: {late}");
     }
@@ -221,7 +227,8 @@ async fn a_server_that_does_not_answer_costs_no_more_than_the_time_of_the_call()
 #[tokio::test]
 async fn requests_at_one_time_are_bounded_for_all_calls_together() {
     let upstream = Upstream::start().await;
-    let limits = "[plugins.fetcher.limits]\nmax_concurrent_outbound_requests = 2\nmax_wait = \"30s\"\ndeadline = \"60s\"\n";
+    let limits =
+        "[plugins.fetcher.limits]\nmax_concurrent_outbound_requests = 2\nmax_wait = \"30s\"\ndeadline = \"60s\"\n";
     let server = upstream.granted(limits).start().await;
     let mut client = Client::connect(&server, "alice").await;
     let mut ids = Vec::new();

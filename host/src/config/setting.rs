@@ -139,9 +139,21 @@ impl Element {
 pub(crate) const ALGORITHMS: &[&str] =
     &["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
-/// The imports of the plugin contract.
-pub(crate) const INTERFACES: &[&str] =
-    &["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info", HTTP];
+/// The imports of the plugin contract, and all of WASI as one.
+pub(crate) const INTERFACES: &[&str] = &[
+    "messages",
+    "topics",
+    "state",
+    "settings",
+    "logging",
+    "clock",
+    "random",
+    "toolbox",
+    "runs",
+    "host-info",
+    "wasi",
+    HTTP,
+];
 
 /// The one interface that is not granted by default, and granted by naming hosts.
 pub(crate) const HTTP: &str = "http";

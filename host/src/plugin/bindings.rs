@@ -5,7 +5,7 @@
 
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 
-use super::{call_state::CallState, engine::Sandbox, instance_state::InstanceState};
+use super::{call_state::CallState, engine::Sandbox, instance_state::InstanceState, wasi};
 use crate::config::{Grants, setting::INTERFACES};
 
 pub(super) mod v1;
@@ -23,6 +23,7 @@ pub(crate) fn link(sandbox: &Sandbox, grants: &Grants) -> Result<Linker<Instance
     for interface in INTERFACES.iter().filter(|interface| grants.allows(interface)) {
         add(&mut linker, interface)?;
     }
+    wasi::link(&mut linker, |name| grants.allows(name))?;
     Ok(linker)
 }
 
