@@ -41,6 +41,7 @@ mod record;
 mod resolver;
 #[cfg(test)]
 mod tests;
+pub(super) mod wasi;
 
 pub(super) use fault::EgressFault;
 pub(super) use outgoing::Outgoing;

@@ -98,8 +98,13 @@ fn check_grants(compiled: &Compiled, grants: &Grants) -> Result<(), LoadFailure>
     if missing.contains(&HTTP) {
         help.push("name the servers that it may send requests to, such as `hosts = [\"api.example.com\"]`,".to_owned());
     }
+    // What a toolchain links is not always what a program uses.
+    let without = match missing.contains(&HTTP) && compiled.imports.contains(&"wasi") {
+        true => "; or, if it sends none, build it without (for JavaScript: `--disable http --disable fetch-event`)",
+        false => "",
+    };
     let reason = format!(
-        "it imports {}, which it is not granted: {} in [plugins.{}.grants]",
+        "it imports {}, which it is not granted: {} in [plugins.{}.grants]{without}",
         quoted(&missing, '`'),
         help.join(" and "),
         compiled.name
