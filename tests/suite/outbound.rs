@@ -264,3 +264,36 @@ async fn without_a_host_or_its_secret_the_plugin_is_refused_at_load() {
     server.edit_config(|text| text.replace("a.example", "b.example"));
     server.plugin_status_when("fetcher", |status| status["state"] == "serving").await;
 }
+
+#[tokio::test]
+async fn requests_in_the_way_of_wasi_take_the_same_way() {
+    let upstream = Upstream::start().await;
+    let config = format!(
+        "[plugins.wasi-fetcher.grants]\nhosts = [\"http://localhost:{0}\"]\nnetworks = [\"127.0.0.0/8\"]\n\
+         [plugins.wasi-fetcher.limits]\nmax_outbound_request_bytes = 5000\n\
+         [plugins.wasi-fetcher.secrets.key]\nvalue = \"env:UPSTREAM_KEY\"\nhost = \"http://localhost:{0}\"\n",
+        upstream.port
+    );
+    let builder = Server::builder().plugin("wasi-fetcher", guest("wasi-fetcher")).config(&config);
+    let server = builder.environment("UPSTREAM_KEY", SECRET).start().await;
+    let mut client = Client::connect(&server, "alice").await;
+    let mut ask = async |authority: &str, path: &str, body: &str| {
+        let payload = json!({ "authority": authority, "path": path, "body": body });
+        let answer = client.request("wasi_fetch", payload).await;
+        assert_eq!(answer["type"], "wasi_fetch_result", "{answer}");
+        answer["payload"].clone()
+    };
+    let own = format!("localhost:{}", upstream.port);
+    let body = "x".repeat(4_500);
+    assert_eq!(ask(&own, "/hello", &body).await, json!({ "status": 200, "body": "hello" }));
+    let request = upstream.requests().remove(0);
+    assert_eq!((request["authorization"].as_str(), &request["(body)"]), (&*format!("Bearer {SECRET}"), &body));
+    for (authority, error) in [("evil.example", "HttpRequestDenied"), ("127.0.0.1", "HttpRequestDenied")] {
+        let refused = ask(authority, "/hello", "").await;
+        assert!(refused["error"].as_str().is_some_and(|text| text.contains(error)), "{refused}");
+    }
+    let large = ask(&own, "/hello", &"x".repeat(20_000)).await;
+    assert!(large["error"].is_string(), "{large}");
+    assert_eq!(upstream.requests().len(), 1);
+    server.logged(&["switchboard::audit", "evil.example", "wasi-fetcher"]).await;
+}
