@@ -14,21 +14,27 @@ pub(crate) mod document;
 pub(crate) mod effective;
 pub(crate) mod environment;
 pub(crate) mod fault;
+pub(crate) mod host_pattern;
 pub(crate) mod live;
+pub(crate) mod network;
 pub(crate) mod origin_pattern;
 pub(crate) mod place;
 pub(crate) mod rate;
 pub(crate) mod raw;
 pub(crate) mod reader;
 pub(crate) mod reload;
+pub(crate) mod secret;
 pub(crate) mod setting;
 pub(crate) mod settings;
 pub(crate) mod topic_rule;
 pub(crate) mod units;
 
+pub(crate) use host_pattern::HostPattern;
 pub(crate) use live::LiveConfig;
+pub(crate) use network::Network;
 pub(crate) use origin_pattern::OriginPattern;
 pub(crate) use rate::Rate;
+pub(crate) use secret::Secret;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -270,6 +276,8 @@ pub(crate) struct PluginConfig {
     pub health: HealthConfig,
     pub canary: CanaryConfig,
     pub grants: Grants,
+    /// Credentials for its outbound requests, by the operator's names for them.
+    pub secrets: BTreeMap<String, Secret>,
     /// A JSON object, checked against the plugin's own schema when it loads.
     pub settings: Arc<serde_json::Map<String, serde_json::Value>>,
 }
@@ -381,6 +389,14 @@ pub(crate) struct PluginLimits {
     pub max_state_bytes: usize,
     /// Calls within calls through the toolbox.
     pub max_call_depth: u32,
+    /// Requests to other servers in one call.
+    pub max_outbound_requests: u32,
+    /// Requests to other servers at one time.
+    pub max_concurrent_outbound_requests: usize,
+    /// Bytes of the body of one.
+    pub max_outbound_request_bytes: usize,
+    /// Bytes of its answer.
+    pub max_outbound_response_bytes: usize,
 }
 
 /// What a plugin may import and reach.
@@ -394,4 +410,17 @@ pub(crate) struct Grants {
     pub send_to_others: bool,
     /// Patterns of topics, `**` for all.
     pub topics: Vec<String>,
+    /// Servers that it may send requests to.
+    pub hosts: Vec<HostPattern>,
+    /// Networks beside the public internet that these may be in.
+    pub networks: Vec<Network>,
+}
+
+impl Grants {
+    /// Whether an interface of the contract may be imported. To name hosts is to grant `http`: a list of
+    /// interfaces would have to repeat all the others.
+    pub fn allows(&self, interface: &str) -> bool {
+        let listed = self.interfaces.iter().any(|granted| granted == interface);
+        listed || (interface == setting::HTTP && !self.hosts.is_empty())
+    }
 }

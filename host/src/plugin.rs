@@ -73,6 +73,7 @@ mod call_record;
 mod call_state;
 mod capability;
 pub(crate) mod detached;
+mod egress;
 mod engine;
 mod guest;
 mod guest_text;

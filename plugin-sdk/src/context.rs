@@ -3,6 +3,7 @@
 //! Each method that reaches the host belongs to one interface of the contract, which the operator
 //! grants by name. A plugin that never calls a method does not import its interface.
 
+pub(crate) mod http;
 mod messages;
 mod runs;
 mod state;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::{Error, bindings::switchboard::plugin::types, host, message::from_json};
 
+pub use http::Http;
 pub use messages::{Delivery, Messages, SendError, Target};
 pub use runs::{Run, RunError, Runs, Status};
 pub use state::{Scope, State, StateError};
@@ -145,6 +147,12 @@ impl Context {
     #[must_use]
     pub fn runs(&self) -> Runs<'_> {
         Runs::new(self)
+    }
+
+    /// Requests to other servers, as far as the operator has granted them. Interface `http`.
+    #[must_use]
+    pub fn http(&self) -> Http<'_> {
+        Http::new(self)
     }
 
     /// The clock. Interface `clock`.

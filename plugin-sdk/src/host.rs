@@ -6,9 +6,9 @@
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use crate::bindings::switchboard::plugin::{
-    clock, host_info, logging, messages, random, runs, settings, state, toolbox, topics,
+    clock, host_info, http, logging, messages, random, runs, settings, state, toolbox, topics,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use crate::testing::imports::{
-    clock, host_info, logging, messages, random, runs, settings, state, toolbox, topics,
+    clock, host_info, http, logging, messages, random, runs, settings, state, toolbox, topics,
 };

@@ -55,6 +55,7 @@ mod error;
 #[doc(hidden)]
 pub mod exports;
 mod host;
+pub mod http;
 mod manifest;
 mod message;
 mod plugin;
@@ -66,9 +67,9 @@ mod tool;
 pub use wit_bindgen;
 
 pub use context::{
-    Clock, Context, Delivery, HeardTool, Level, Member, Messages, Position, Principal, Publication, Random, Receipt,
-    Run, RunError, Runs, Scope, SendError, State, StateError, Status, SubscribeOptions, Subscribing, Subscription,
-    Target, ToolError, Toolbox, TopicError, Topics, Transport,
+    Clock, Context, Delivery, HeardTool, Http, Level, Member, Messages, Position, Principal, Publication, Random,
+    Receipt, Run, RunError, Runs, Scope, SendError, State, StateError, Status, SubscribeOptions, Subscribing,
+    Subscription, Target, ToolError, Toolbox, TopicError, Topics, Transport,
 };
 pub use error::Error;
 pub use manifest::{Handles, Isolation, Manifest};

@@ -43,10 +43,14 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{Plugin, Tool, ToolError, ToolResult, bindings::switchboard::plugin::types::Transport};
+use crate::{
+    Plugin, Tool, ToolError, ToolResult,
+    bindings::switchboard::plugin::types::Transport,
+    http::{HttpError, Request, Response},
+};
 
 pub use outcome::{LogLine, Outcome, Published, RunEvent, Sent};
-use world::{OfferedTool, World};
+use world::{OfferedTool, Server, World};
 
 /// A host in memory. What plugins store, and who is subscribed to what, stays from one call to the next.
 pub struct TestHost {
@@ -185,6 +189,15 @@ impl TestHost {
         rules::check_tool(&description);
         description["x-plugin"] = "test".into();
         self.world.borrow_mut().tools.push(OfferedTool { description, call: Rc::new(call) });
+        self
+    }
+
+    /// What a request to a URL gets; with a `*` at its end, to all URLs that begin so. The first that fits answers,
+    /// and what none fits is refused as if the operator had not granted it.
+    #[must_use]
+    pub fn http(self, url: &str, answer: impl Fn(&Request) -> Result<Response, HttpError> + 'static) -> Self {
+        let server = Server { url: url.to_owned(), answer: Rc::new(answer) };
+        self.world.borrow_mut().servers.push(server);
         self
     }
 

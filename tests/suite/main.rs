@@ -25,6 +25,7 @@ mod isolation;
 mod isolation_of_users;
 mod jsonrpc_plugin;
 mod languages;
+mod outbound;
 mod protocol_page;
 mod readme_tour;
 mod restart;

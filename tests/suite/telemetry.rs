@@ -34,6 +34,8 @@ async fn every_metric_of_the_table_is_there_and_no_label_names_a_user_or_connect
         "switchboard_plugin_log_lines_dropped_total",
         "switchboard_plugin_circuit_openings_total",
         "switchboard_plugin_poisoned_messages_total",
+        "switchboard_plugin_outbound_requests_total",
+        "switchboard_plugin_outbound_request_duration_seconds",
     ];
     for name in names.into_iter().filter(|name| !not_yet.contains(name)) {
         let family = name.trim_end_matches("_total");

@@ -42,7 +42,8 @@ const ALSO_ALLOWED: [(&str, &str); 9] = [
 /// A dependency, and the only places of the host that may name it.
 const HOMES: [(&str, &[&str]); 13] = [
     ("axum", &["transport", "admin"]),
-    ("hyper", &["transport", "admin"]),
+    // WASI's requests have bodies of hyper's kind.
+    ("hyper", &["transport", "admin", "plugin/egress"]),
     ("tokio_tungstenite", &["transport", "cli/connect"]),
     ("wasmtime", &["plugin"]),
     // The checked configuration names algorithms.
@@ -50,8 +51,8 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("notify", &["plugin/directory", "config/reload"]),
     ("dashmap", &["session/registry", "topic/subscriptions", "admission"]),
     ("jsonschema", &["plugin/schema"]),
-    // Keys are fetched, and commands ask a running host.
-    ("reqwest", &["auth", "cli/admin_client", "cli/admin", "cli/revoke", "cli/plugin"]),
+    // Keys are fetched, commands ask a running host, and plugins ask other servers.
+    ("reqwest", &["auth", "cli/admin_client", "cli/admin", "cli/revoke", "cli/plugin", "plugin/egress"]),
     // What describes the routes is where they are.
     ("utoipa_axum", &["admin"]),
     ("governor", &["admission"]),

@@ -80,10 +80,12 @@ pub(crate) fn run(args: ConfigArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn check_settings(input: Input, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let checked = match load(input.config) {
+    let mut checked = match load(input.config) {
         Ok(checked) => checked,
         Err(faults) => return tell_faults(&faults, input.json, out, err),
     };
+    let missing = missing_secrets(&checked);
+    checked.warnings.extend(missing);
     if input.json {
         writeln!(out, "{}", json!({ "ok": true, "faults": [], "warnings": checked.warnings }))?;
         return Ok(ExitCode::SUCCESS);
@@ -91,6 +93,17 @@ fn check_settings(input: Input, out: &mut impl Write, err: &mut impl Write) -> a
     tell_warnings(&checked, err)?;
     writeln!(out, "No faults. {}", tally(&checked))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What cannot be read here may be there where the server runs.
+fn missing_secrets(checked: &Checked) -> Vec<String> {
+    let plugins = checked.config.plugins.iter();
+    let secrets = plugins.flat_map(|(plugin, section)| section.secrets.iter().map(move |secret| (plugin, secret)));
+    let told = secrets.filter_map(|(plugin, (name, secret))| {
+        let fault = secret.read().err()?;
+        Some(format!("plugins.{plugin}.secrets.{name}: {fault}; the plugin does not load without it"))
+    });
+    told.collect()
 }
 
 fn show_settings(input: Input, out: &mut impl Write, err: &mut impl Write) -> anyhow::Result<ExitCode> {

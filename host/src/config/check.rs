@@ -16,6 +16,7 @@ use super::{
     place,
     raw::{Located, Raw, Sources, Value, parse_value},
     reader::Reader,
+    secret,
     setting::ENVIRONMENTS,
     settings::{self, PLUGIN_DEFAULTS},
     units,
@@ -73,9 +74,10 @@ pub(crate) fn check(sources: &Sources, content: Option<&[u8]>) -> Result<Checked
     let mut reader = Reader::new(&raw);
     let config = read_config(&mut reader);
     faults.append(&mut reader.faults);
+    let warnings = raw.warnings.iter().cloned().chain(reader.warnings).collect();
     match config {
         Some(config) if faults.is_empty() => {
-            Ok(Checked { config, effective: reader.effective, warnings: raw.warnings, digest: content.map(digest_of) })
+            Ok(Checked { config, effective: reader.effective, warnings, digest: content.map(digest_of) })
         }
         _ => Err(Faults::new(faults)),
     }
@@ -198,6 +200,7 @@ fn read_plugin(reader: &mut Reader<'_>, section: &str) -> Option<PluginConfig> {
     let health = settings::plugin_health(reader, &format!("{section}.health"));
     let canary = settings::plugin_canary(reader, &format!("{section}.canary"));
     let grants: Option<Grants> = settings::plugin_grants(reader, &format!("{section}.grants"));
+    let secrets = secret::read_secrets(reader, section, grants.as_ref());
     Some(PluginConfig {
         enabled: enabled?,
         required: required?,
@@ -208,6 +211,7 @@ fn read_plugin(reader: &mut Reader<'_>, section: &str) -> Option<PluginConfig> {
         health: health?,
         canary: canary?,
         grants: grants?,
+        secrets: secrets?,
         settings: settings?,
     })
 }

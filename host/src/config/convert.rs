@@ -22,7 +22,7 @@ pub(crate) struct Wrong {
     pub help: String,
 }
 
-type Converted<T> = Result<T, Vec<Wrong>>;
+pub(super) type Converted<T> = Result<T, Vec<Wrong>>;
 
 /// What a setting can be read as.
 pub(crate) trait FromValue: Sized {
@@ -30,12 +30,12 @@ pub(crate) trait FromValue: Sized {
     fn from_value(written: &Located, kind: &Kind) -> Converted<Self>;
 }
 
-fn wrong<T>(written: &Located, problem: String, help: String) -> Converted<T> {
+pub(super) fn wrong<T>(written: &Located, problem: String, help: String) -> Converted<T> {
     Err(vec![Wrong { origin: written.origin.clone(), problem, help }])
 }
 
 /// The value is not of the kind, or out of bounds.
-fn unfit<T>(written: &Located, kind: &Kind) -> Converted<T> {
+pub(super) fn unfit<T>(written: &Located, kind: &Kind) -> Converted<T> {
     let found = match &written.value {
         Value::Text(text) => format!("is {}", quoted(text)),
         Value::Integer(number) => format!("is {number}"),
@@ -45,7 +45,7 @@ fn unfit<T>(written: &Located, kind: &Kind) -> Converted<T> {
 }
 
 /// Enough of a text to recognise it by.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{:?}...", &text[..end]),
@@ -202,7 +202,7 @@ fn find_unfit_for_json(written: &Located, culprits: &mut Vec<Wrong>) {
 }
 
 /// Reads a list, and tells of all elements that are wrong.
-fn each<T>(
+pub(super) fn each<T>(
     written: &Located,
     kind: &Kind,
     read: impl Fn(&Located, &str) -> Result<T, (String, String)>,
@@ -325,15 +325,19 @@ fn key_source(item: &Located, text: &str) -> Result<KeySource, &'static str> {
         };
     }
     if let Some(name) = text.strip_prefix("env:") {
-        let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        let continues = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        return if starts && continues {
+        return if is_variable_name(name) {
             Ok(KeySource::Environment(name.to_owned()))
         } else {
             Err("holds `env:` without the name of a variable")
         };
     }
     jwks_url(text)
+}
+
+/// As shells let variables be called.
+pub(super) fn is_variable_name(name: &str) -> bool {
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn jwks_url(text: &str) -> Result<KeySource, &'static str> {
@@ -359,7 +363,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// A relative path in a file means the same wherever the process was started.
-fn from_folder_of(origin: &Origin, path: &str) -> PathBuf {
+pub(super) fn from_folder_of(origin: &Origin, path: &str) -> PathBuf {
     match origin {
         Origin::File { path: file, .. } => {
             file.parent().map_or_else(|| PathBuf::from(path), |folder| folder.join(path))

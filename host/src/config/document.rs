@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     environment,
     setting::{Kind, Setting},
-    settings::{SECTIONS, Section},
+    settings::{SECRET, SECTIONS, Section},
     units,
 };
 
@@ -72,13 +72,14 @@ read from the file alone.
 pub(crate) fn page() -> String {
     let mut page = OPENING.to_owned();
     for section in SECTIONS {
-        write_section(&mut page, section);
+        write_section(&mut page, section, true);
     }
     page.push_str(PLUGINS);
+    write_section(&mut page, &SECRET, false);
     page
 }
 
-fn write_section(page: &mut String, Section { path, sentence, settings }: &Section) {
+fn write_section(page: &mut String, Section { path, sentence, settings }: &Section, with_variables: bool) {
     // Writing to a String cannot fail.
     let _ = write!(page, "\n## `[{path}]`\n\n{sentence}\n\n| setting | default | meaning |\n| --- | --- | --- |\n");
     for setting in *settings {
@@ -86,12 +87,15 @@ fn write_section(page: &mut String, Section { path, sentence, settings }: &Secti
             "" => "not set".to_owned(),
             text => format!("`{text}`"),
         };
+        let variable = match with_variables {
+            true => format!("<br>`{}`", environment::variable(&format!("{path}.{}", setting.name))),
+            false => String::new(),
+        };
         let restart = if setting.fixed { " *restart*" } else { "" };
         let _ = writeln!(
             page,
-            "| `{}`{restart}<br>`{}` | {default} | {} Allowed: {}. |",
+            "| `{}`{restart}{variable} | {default} | {} Allowed: {}. |",
             setting.name,
-            environment::variable(&format!("{path}.{}", setting.name)),
             setting.sentence,
             allowed(setting),
         );

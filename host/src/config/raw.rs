@@ -150,6 +150,8 @@ pub(crate) struct Raw {
     pub entries: BTreeMap<String, Located>,
     /// Plugins that have a section, and where it was first met.
     pub plugins: BTreeMap<String, Origin>,
+    /// Sections of secrets by path, and where each was first met.
+    pub secrets: BTreeMap<String, Origin>,
     /// By message type.
     pub type_owners: BTreeMap<String, Located>,
     /// What is likely a mistake, but cannot be known to be one.
@@ -234,22 +236,31 @@ impl Walk<'_> {
                 Place::Section => self.section(&path, value),
                 Place::Plugin => {
                     let origin = (self.locate)(key.span().start);
-                    match place::plugin_name_fault(name) {
-                        None => {
-                            self.raw.plugins.insert(name.to_owned(), origin);
-                            self.section(&path, value);
+                    if self.is_name(place::plugin_name_fault(name), place::PLUGIN_NAME_HELP, &path, &origin) {
+                        self.raw.plugins.insert(name.to_owned(), origin);
+                        self.section(&path, value);
+                    }
+                }
+                Place::Secret => {
+                    let origin = (self.locate)(key.span().start);
+                    if self.is_name(place::secret_name_fault(name), place::SECRET_NAME_HELP, &path, &origin) {
+                        if matches!(value.get_ref(), DeValue::Table(_)) {
+                            self.raw.secrets.insert(path.clone(), origin);
                         }
-                        Some(problem) => self.faults.push(Fault {
-                            origin,
-                            setting: Some(path),
-                            problem,
-                            help: place::PLUGIN_NAME_HELP.to_owned(),
-                        }),
+                        self.section(&path, value);
                     }
                 }
                 Place::Unknown => self.unknown(section, name, path, (self.locate)(key.span().start)),
             }
         }
+    }
+
+    /// Whether a name of the user's own is one; otherwise there is a fault.
+    fn is_name(&mut self, fault: Option<String>, help: &str, path: &str, origin: &Origin) -> bool {
+        let Some(problem) = fault else { return true };
+        let (setting, help) = (Some(path.to_owned()), help.to_owned());
+        self.faults.push(Fault { origin: origin.clone(), setting, problem, help });
+        false
     }
 
     fn section(&mut self, path: &str, value: &Spanned<DeValue<'_>>) {

@@ -16,11 +16,13 @@ pub(crate) struct Reader<'a> {
     pub raw: &'a Raw,
     pub faults: Vec<Fault>,
     pub effective: Vec<Effective>,
+    /// What is likely a mistake, but cannot be known to be one.
+    pub warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(raw: &'a Raw) -> Self {
-        Self { raw, faults: Vec::new(), effective: Vec::new() }
+        Self { raw, faults: Vec::new(), effective: Vec::new(), warnings: Vec::new() }
     }
 
     /// The value of a setting; `None` after its faults were recorded.

@@ -45,6 +45,12 @@ pub(crate) enum Kind {
         may_be_empty: bool,
     },
     Object,
+    /// Where the value of a credential is.
+    Secret,
+    Host,
+    Header,
+    /// A text that may be empty.
+    Prefix,
 }
 
 /// What a list can hold.
@@ -57,6 +63,8 @@ pub(crate) enum Element {
     Interface,
     Tool,
     Topic,
+    Host,
+    Network,
     TypeRate,
     TopicRule,
 }
@@ -92,6 +100,14 @@ impl Kind {
                 format!("a list of {}{empty}", of.allowed())
             }
             Self::Object => "a table; in an environment variable a JSON object".to_owned(),
+            Self::Secret => "\"env:NAME\" or \"file:PATH\", never the value itself".to_owned(),
+            Self::Host => format!("one of {}", Element::Host.allowed()),
+            Self::Header => {
+                "the name of a header that is not the host's own, such as \"authorization\" or \"x-api-key\"".to_owned()
+            }
+            Self::Prefix => {
+                "a string of at most 24 visible characters, such as \"Bearer \"; it can be empty".to_owned()
+            }
         }
     }
 }
@@ -110,6 +126,10 @@ impl Element {
                 "rates, each `TYPE = N/s`, `N/min` or `N/h`, and `burst N` for how many may come at once (else N), such as \"user_message = 5/s burst 20\"".to_owned()
             }
             Self::TopicRule => "rules: `allow` or `deny`, then `subscribe`, `publish` or `all`, then a pattern of topics, then perhaps `if scope NAME` or `if claim NAME = VALUE`, and more of these after `and`".to_owned(),
+            Self::Host => {
+                "hosts: a name, `*.` and a name for all below it, or an address; with `:PORT` if it is not the usual one, and `http://` before it if it is not https".to_owned()
+            }
+            Self::Network => "networks, such as \"10.0.0.0/8\" or \"fd00::/8\"".to_owned(),
             Self::Topic => "topics or patterns (1 to 256 bytes; `*` is one level, `**` the rest)".to_owned(),
         }
     }
@@ -120,7 +140,22 @@ pub(crate) const ALGORITHMS: &[&str] =
     &["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
 /// The imports of the plugin contract, and all of WASI as one.
-pub(crate) const INTERFACES: &[&str] =
-    &["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info", "wasi"];
+pub(crate) const INTERFACES: &[&str] = &[
+    "messages",
+    "topics",
+    "state",
+    "settings",
+    "logging",
+    "clock",
+    "random",
+    "toolbox",
+    "runs",
+    "host-info",
+    "wasi",
+    HTTP,
+];
+
+/// The one interface that is not granted by default, and granted by naming hosts.
+pub(crate) const HTTP: &str = "http";
 
 pub(crate) const ENVIRONMENTS: &[&str] = &["development", "staging", "production"];

@@ -204,7 +204,24 @@ section! { PLUGIN_LIMITS, plugin_limits -> PluginLimits;
     max_hostcall_bytes: bytes(KIB, GIB), r#""1MiB""#, "Bytes that one host call may move out of the guest.";
     max_state_bytes: bytes(0, 16 * GIB), r#""1MiB""#, "Bytes of state for each scope and owner.";
     max_call_depth: count(0, MAX_CALL_DEPTH), "4", "Calls within calls through the toolbox.";
+    max_outbound_requests: count(0, 10_000), "10", "Requests to other servers in one call, refused ones included.";
+    max_concurrent_outbound_requests: count(1, 10_000), "16", "Requests to other servers at one time, of all calls together. More wait for `max_wait`.";
+    max_outbound_request_bytes: bytes(0, GIB), r#""512KiB""#, "Bytes of the body of a request to another server. `max_hostcall_bytes` bounds it as well, and ends the call.";
+    max_outbound_response_bytes: bytes(0, GIB), r#""4MiB""#, "Bytes of an answer of another server, headers included.";
 }
+
+/// Not among [`SECTIONS`]: its names are the operator's own, there are no defaults for all plugins, and it is read
+/// from the file alone.
+pub(crate) const SECRET: Section = Section {
+    path: "plugins.NAME.secrets.SECRET",
+    sentence: "A credential that the host adds to the plugin's requests to one host, on their way out: the plugin never has it. `SECRET` is a name for people. The value is read when the plugin is loaded, which fails without it. It is read from the file alone.",
+    settings: rows! {
+        value: Kind::Secret, "", "Where the value is. White space around it is left out.";
+        host: Kind::Host, "", "Where it is sent: in the form of `hosts`, one of which has to include it. Without encryption only if it begins with `http://`.";
+        header: Kind::Header, r#""authorization""#, "The header that it is sent in. What the plugin puts there itself is replaced.";
+        prefix: Kind::Prefix, "", "What goes before the value. Not set: `Bearer ` in `authorization`, and nothing in other headers.";
+    },
+};
 
 section! { PLUGIN_INSTANCES, plugin_instances -> InstanceConfig;
     warm: count(0, 64), "2", "Instances that are kept ready before they are needed, so that no message waits for one to start.";
@@ -234,10 +251,12 @@ section! { PLUGIN_CANARY, plugin_canary -> CanaryConfig;
 }
 
 section! { PLUGIN_GRANTS, plugin_grants -> Grants;
-    interfaces: list(Element::Interface), r#"["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info", "wasi"]"#, "What the plugin may import. All of the contract: none of it reaches beyond the caller's own rights. `wasi` is what components of other languages stand on: no files, no sockets, no environment, its output in the log; its clocks take `clock`, and its random numbers `random`.";
+    interfaces: list(Element::Interface), r#"["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info", "wasi"]"#, "What the plugin may import. All of the contract but `http`: none of it reaches beyond the caller's own rights. `http` is granted by naming `hosts`. `wasi` is what components of other languages stand on: no files, no sockets, no environment, its output in the log; its clocks take `clock`, and its random numbers `random`.";
     tools: list(Element::Tool), r#"["*"]"#, "Tools of other plugins that it may call, with the caller's rights.";
     send_to_others: Kind::Switch, "false", "Whether it may send to connections and users other than the caller's. Off: this is the one right that reaches people who did not ask.";
     topics: list(Element::Topic), r#"["**"]"#, "Topics that it may use.";
+    hosts: list(Element::Host), "[]", "Servers that it may send requests to. Naming one grants the interface `http`, too.";
+    networks: list(Element::Network), "[]", "Networks beside the public internet that these servers may be in: `127.0.0.0/8` for this machine, `10.0.0.0/8` for a private network. Whatever a name resolves to, no connection is made to another address that is not public.";
 }
 
 /// All sections, in the order of the documentation.

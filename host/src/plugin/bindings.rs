@@ -6,23 +6,24 @@
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 
 use super::{call_state::CallState, engine::Sandbox, instance_state::InstanceState, wasi};
-use crate::config::Grants;
+use crate::config::{Grants, setting::INTERFACES};
 
 pub(super) mod v1;
 
 pub(super) use v1::{
     exports::switchboard::plugin::{handler, handover, health, lifecycle, plugin, tools},
-    switchboard::plugin::{clock, host_info, logging, messages, random, runs, settings, state, toolbox, topics, types},
+    switchboard::plugin::{
+        clock, host_info, http, logging, messages, random, runs, settings, state, toolbox, topics, types,
+    },
 };
 
-/// A linker that offers exactly what is granted. Names in `grants` that are no interfaces of the
-/// contract were refused when the configuration was checked, and add nothing here.
+/// A linker that offers exactly what is granted.
 pub(crate) fn link(sandbox: &Sandbox, grants: &Grants) -> Result<Linker<InstanceState>, wasmtime::Error> {
     let mut linker = Linker::new(sandbox.engine());
-    for interface in &grants.interfaces {
+    for interface in INTERFACES.iter().filter(|interface| grants.allows(interface)) {
         add(&mut linker, interface)?;
     }
-    wasi::link(&mut linker, |name| grants.interfaces.iter().any(|granted| granted == name))?;
+    wasi::link(&mut linker, |name| grants.allows(name))?;
     Ok(linker)
 }
 
@@ -38,6 +39,7 @@ fn add(linker: &mut Linker<InstanceState>, interface: &str) -> Result<(), wasmti
         "random" => random::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
         "toolbox" => toolbox::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
         "runs" => runs::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "http" => http::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
         "host-info" => host_info::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
         _ => Ok(()),
     }

@@ -24,6 +24,8 @@ pub(crate) struct CallState {
     /// Its deadline is the earlier one of the caller's and the plugin's own.
     pub(super) context: CallContext,
     pub(super) emissions: EmissionBudget,
+    /// Requests to other servers.
+    pub(super) outbound_left: u32,
     /// Shared with the streams of the instance that serves the call.
     pub(super) log: Arc<CallLog>,
     pub(super) meter: Arc<CpuMeter>,
@@ -44,6 +46,7 @@ impl CallState {
         let limits = &version.limits;
         Self {
             emissions: EmissionBudget::new(limits.max_emissions, limits.max_emitted_bytes),
+            outbound_left: limits.max_outbound_requests,
             log: CallLog::new(
                 version.name.clone(),
                 version.version.clone(),

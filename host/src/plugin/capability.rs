@@ -2,7 +2,7 @@
 //!
 //! Each implements the interface for [`CallState`](super::call_state::CallState), checks limits and
 //! grants, and hands the rest to the call's [`Effects`](super::effects::Effects) or to what all calls
-//! share. None of them waits but `runs.start` and `toolbox`, and these within the call's deadline.
+//! share. None of them waits but `runs.start`, `toolbox` and `http`, and these within the call's deadline.
 
 use std::{
     sync::Arc,
@@ -20,6 +20,7 @@ use crate::telemetry::Metrics;
 
 mod clock;
 mod host_info;
+mod http;
 mod logging;
 mod messages;
 mod random;

@@ -5,6 +5,7 @@
 //! does between calls is done with no caller's rights.
 
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi_http::WasiHttpCtx;
 
 use super::{
     call_state::CallState,
@@ -18,12 +19,13 @@ pub(crate) struct InstanceState {
     /// What the host keeps for the guest of WASI's resources, of every one of its interfaces.
     pub(super) table: ResourceTable,
     pub(super) wasi: Wasi,
+    pub(super) http: WasiHttpCtx,
 }
 
 impl InstanceState {
     pub fn new(call: CallState) -> Self {
         let limits = &call.version.limits;
         let limiter = Limiter::new(limits.max_memory_bytes, limits.max_table_elements);
-        Self { limiter, call, table: wasi::table(), wasi: Wasi::default() }
+        Self { limiter, call, table: wasi::table(), wasi: Wasi::default(), http: WasiHttpCtx::new() }
     }
 }

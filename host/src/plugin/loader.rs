@@ -15,6 +15,7 @@ use super::{
     bindings::{self, Exports},
     capability::SharedCapabilities,
     compile::Compiler,
+    egress::Egress,
     engine::Sandbox,
     health::VersionHealth,
     instance,
@@ -24,7 +25,7 @@ use super::{
     version::PluginVersion,
 };
 use crate::{
-    config::{Grants, HandoverRule, Isolation, PluginConfig},
+    config::{Grants, HandoverRule, Isolation, PluginConfig, setting::HTTP},
     telemetry::metrics::PluginVersionLabel,
 };
 
@@ -58,6 +59,7 @@ impl Loader {
     ) -> Result<(Arc<PluginVersion>, FirstInstance), LoadFailure> {
         check_grants(compiled, &config.grants)?;
         let settings_json = check_settings(compiled, config)?;
+        let egress = Egress::prepare(&compiled.name, config, &self.shared.metrics).await?;
         let pre = bindings::link(&self.sandbox, &config.grants)
             .and_then(|linker| linker.instantiate_pre(&compiled.component))
             .map_err(|fault| LoadFailure::new(Stage::Link, format!("{fault:#}")))?;
@@ -74,6 +76,7 @@ impl Loader {
             limits: config.limits.clone(),
             instances: config.instances.clone(),
             grants: config.grants.clone(),
+            egress,
             settings_json,
             pre,
             exports,
@@ -113,8 +116,7 @@ async fn check_handover(version: &Arc<PluginVersion>, serving: &Arc<PluginVersio
 
 /// Imports that are not granted, by name.
 pub(crate) fn missing_grants(compiled: &Compiled, grants: &Grants) -> Vec<&'static str> {
-    let granted = |import: &&'static str| grants.interfaces.iter().any(|granted| granted == import);
-    compiled.imports.iter().copied().filter(|import| !granted(import)).collect()
+    compiled.imports.iter().copied().filter(|import| !grants.allows(import)).collect()
 }
 
 fn check_grants(compiled: &Compiled, grants: &Grants) -> Result<(), LoadFailure> {
@@ -122,14 +124,26 @@ fn check_grants(compiled: &Compiled, grants: &Grants) -> Result<(), LoadFailure>
     if missing.is_empty() {
         return Ok(());
     }
-    let quoted = |mark: char| {
-        let names: Vec<String> = missing.iter().map(|name| format!("{mark}{name}{mark}")).collect();
-        names.join(", ")
+    let quoted = |names: &[&str], mark: char| {
+        names.iter().map(|name| format!("{mark}{name}{mark}")).collect::<Vec<_>>().join(", ")
+    };
+    let mut help = Vec::new();
+    let listed: Vec<&str> = missing.iter().copied().filter(|name| *name != HTTP).collect();
+    if !listed.is_empty() {
+        help.push(format!("add {} to `interfaces`", quoted(&listed, '"')));
+    }
+    if missing.contains(&HTTP) {
+        help.push("name the servers that it may send requests to, such as `hosts = [\"api.example.com\"]`,".to_owned());
+    }
+    // What a toolchain links is not always what a program uses.
+    let without = match missing.contains(&HTTP) && compiled.imports.contains(&"wasi") {
+        true => "; or, if it sends none, build it without (for JavaScript: `--disable http --disable fetch-event`)",
+        false => "",
     };
     let reason = format!(
-        "it imports {}, which it is not granted: add {} to `interfaces` in [plugins.{}.grants]",
-        quoted('`'),
-        quoted('"'),
+        "it imports {}, which it is not granted: {} in [plugins.{}.grants]{without}",
+        quoted(&missing, '`'),
+        help.join(" and "),
         compiled.name
     );
     Err(LoadFailure::new(Stage::Grants, reason))

@@ -21,6 +21,8 @@ pub(crate) enum Stage {
     Link,
     /// The operator's settings against its schema.
     Settings,
+    /// Credentials for its outbound requests.
+    Secrets,
     /// Its first instance, with everything that it imports.
     Start,
     SelfTest,
@@ -40,6 +42,7 @@ impl Stage {
             Self::Grants => "grants",
             Self::Link => "link",
             Self::Settings => "settings",
+            Self::Secrets => "secrets",
             Self::Start => "start",
             Self::SelfTest => "self_test",
             Self::Handover => "handover",

@@ -32,6 +32,7 @@ const OFFERED: &[(&str, &[&str])] = &[
     ("toolbox", &["list", "call"]),
     ("runs", &["start", "emit", "finish", "is-cancelled", "cancel"]),
     ("host-info", &["stats"]),
+    ("http", &["send"]),
     // Types only: needs no grant, because there is nothing to call.
     ("types", &[]),
 ];
@@ -374,7 +375,7 @@ mod tests {
             let faults = check_import(name, &Items::default()).unwrap_err();
             assert!(join(&faults).contains(expected), "{}", join(&faults));
         };
-        check("wasi:http/outgoing-handler@0.2.3", "`--disable http --disable fetch-event`");
+        check("wasi:http/incoming-handler@0.2.3", "`wasi:http/incoming-handler@0.2.3` is not offered");
         check("wasi:keyvalue/store@0.2.0", "`wasi:keyvalue/store@0.2.0` is not offered");
         check("wasi:cli/environment@0.3.0", "`wasi:cli/environment@0.3.0` is another line of WASI than 0.2");
         check("wasi:io/poll@0.2.0-rc-2023-11-10", "another line of WASI than 0.2");
@@ -388,6 +389,7 @@ mod tests {
         let grants = |name| check_import(name, &Items { functions: vec!["now"], others: Vec::new() });
         assert_eq!(grants("wasi:cli/stdout@0.2.0"), Ok(&["wasi"][..]));
         assert_eq!(grants("wasi:clocks/wall-clock@0.2.12"), Ok(&["wasi", "clock"][..]));
+        assert_eq!(grants("wasi:http/outgoing-handler@0.2.3"), Ok(&["wasi", "http"][..]));
         assert_eq!(grants("wasi:random/insecure-seed@0.2.99"), Ok(&["wasi", "random"][..]));
         assert_eq!(check_import("wasi:clocks/wall-clock@0.2.12", &Items::default()), Ok(&[][..]), "types alone");
     }

@@ -15,7 +15,7 @@ use tokio_util::{
 use wasmtime::component::InstancePre;
 
 use super::{
-    bindings::Exports, capability::SharedCapabilities, engine::Sandbox, health::VersionHealth,
+    bindings::Exports, capability::SharedCapabilities, egress::Egress, engine::Sandbox, health::VersionHealth,
     instance_state::InstanceState, instances::ready::Ready, manifest::Manifest,
 };
 use crate::config::{Grants, InstanceConfig, Isolation, PluginLimits};
@@ -38,6 +38,8 @@ pub(crate) struct PluginVersion {
     pub limits: PluginLimits,
     pub instances: InstanceConfig,
     pub grants: Grants,
+    /// The way out, if `http` is granted.
+    pub egress: Option<Arc<Egress>>,
     pub settings_json: Arc<str>,
     pub pre: InstancePre<InstanceState>,
     pub exports: Exports,

@@ -1,7 +1,7 @@
 //! WASI 0.2, empty: for components of toolchains whose standard library stands on it.
 //!
 //! Everything that such a library asks for is there, and nothing is behind it: no files (there is no folder to
-//! open anything in), no sockets, no names to resolve, no environment, no arguments, an empty stdin. What is
+//! open anything in), no sockets, no names to resolve (`wasi:http` leads through `egress` instead), no environment, no arguments, an empty stdin. What is
 //! written to stdout and stderr becomes log lines. Clocks and random numbers are what they are elsewhere, and
 //! granted as the contract's own are: `wasi` alone gives neither.
 //!
@@ -18,9 +18,10 @@ use wasmtime_wasi::{
     random::WasiRandom,
     sockets::{WasiSockets, WasiSocketsView},
 };
+use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_io::bindings::wasi::io;
 
-use super::failure::CallFailure;
+use super::{egress, failure::CallFailure};
 
 mod console;
 mod context;
@@ -39,6 +40,7 @@ const VERSION: &str = "0.2.";
 const WASI: &[&str] = &["wasi"];
 const WASI_CLOCK: &[&str] = &["wasi", "clock"];
 const WASI_RANDOM: &[&str] = &["wasi", "random"];
+const WASI_HTTP: &[&str] = &["wasi", "http"];
 
 /// What is offered, and which grants it takes.
 const OFFERED: &[(&str, &[&str])] = &[
@@ -56,6 +58,8 @@ const OFFERED: &[(&str, &[&str])] = &[
     ("clocks/monotonic-clock", WASI_CLOCK),
     ("filesystem/preopens", WASI),
     ("filesystem/types", WASI),
+    ("http/outgoing-handler", WASI_HTTP),
+    ("http/types", WASI_HTTP),
     ("io/error", WASI),
     ("io/poll", WASI),
     ("io/streams", WASI),
@@ -102,7 +106,10 @@ pub(super) fn grants_for(name: &str) -> Result<&'static [&'static str], Refused>
 }
 
 /// Adds what is granted; without `wasi`, that is nothing.
-pub(super) fn link<T: WasiView>(linker: &mut Linker<T>, granted: impl Fn(&str) -> bool) -> Result<(), wasmtime::Error> {
+pub(super) fn link<T: WasiView + WasiHttpView>(
+    linker: &mut Linker<T>,
+    granted: impl Fn(&str) -> bool,
+) -> Result<(), wasmtime::Error> {
     if !granted("wasi") {
         return Ok(());
     }
@@ -111,6 +118,9 @@ pub(super) fn link<T: WasiView>(linker: &mut Linker<T>, granted: impl Fn(&str) -
     if granted("clock") {
         clocks::wall_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
         clocks::monotonic_clock::add_to_linker::<T, WasiClocks>(linker, T::clocks)?;
+    }
+    if granted("http") {
+        egress::wasi::link(linker)?;
     }
     if granted("random") {
         random::random::add_to_linker::<T, WasiRandom>(linker, |data| data.ctx().ctx.random())?;

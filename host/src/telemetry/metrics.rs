@@ -151,6 +151,8 @@ metrics! {
     plugin_instances_put_away: Family<PluginReason, Counter> = Family::default(), "plugin_instances_put_away", None, "`plugin`, `reason`: `calls`, `age`, `memory`, `idle`, `version`, `session` (it has ended), `no_room` or `failed`", "Instances that could have served another call, and did not";
     plugin_handovers: Family<PluginOutcome, Counter> = Family::default(), "plugin_handovers", None, "`plugin`, `outcome`: `imported`, `not_supported`, `export_failed`, `import_failed` or `no_room`", "Instances of sessions that another one takes over from";
     plugin_log_lines_dropped: Family<Plugin, Counter> = Family::default(), "plugin_log_lines_dropped", None, "`plugin`", "Log lines over the limit of their call";
+    plugin_outbound_requests: Family<PluginOutcome, Counter> = Family::default(), "plugin_outbound_requests", None, "`plugin`, `outcome`: `answered` (with any status), `not_granted`, `unreachable`, `timed_out`, `too_large`, `limit_exceeded`, `invalid`, `failed` or `abandoned`", "Requests of plugins to other servers";
+    plugin_outbound_request_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_outbound_request_duration", Some(Unit::Seconds), "`plugin`", "From the plugin's request to the end of the answer, or to its refusal";
     plugin_loads: Family<PluginOutcome, Counter> = Family::default(), "plugin_loads", None, "`plugin`, `outcome`: `ready`, `removed`, `disabled` or the stage that failed", "Files that were brought, or not, to traffic";
     plugin_load_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_load_duration", Some(Unit::Seconds), "`plugin`", "From the captured file to the swap";
     plugin_serving: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_serving", None, "`plugin`, `version`", "1 for the version that is active";
@@ -198,6 +200,8 @@ mod tests {
         metrics.errors_sent.get_or_create(&Code { code: "INVALID_JSON" }).inc();
         metrics.messages.get_or_create(&plugin_outcome).inc();
         metrics.plugin_calls.get_or_create(&plugin_outcome).inc();
+        metrics.plugin_outbound_requests.get_or_create(&plugin_outcome).inc();
+        metrics.plugin_outbound_request_duration.get_or_create(&plugin).observe(0.01);
         metrics.plugin_loads.get_or_create(&plugin_outcome).inc();
         metrics.message_duration.get_or_create(&plugin).observe(0.01);
         metrics.plugin_call_duration.get_or_create(&plugin).observe(0.01);

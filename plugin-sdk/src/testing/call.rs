@@ -26,7 +26,14 @@ type Shared = Rc<RefCell<World>>;
 pub(super) fn handle<P: Plugin>(world: &Shared, caller: &Caller, kind: &str, payload: &str) -> Outcome {
     let manifest = checked::<P>(world);
     if let Err(error) = accept(&manifest, kind, payload) {
-        return Outcome { result: Err(error), sent: vec![], published: vec![], events: vec![], logs: vec![] };
+        return Outcome {
+            result: Err(error),
+            sent: vec![],
+            published: vec![],
+            events: vec![],
+            logs: vec![],
+            requests: vec![],
+        };
     }
     let message = types::Message {
         type_: kind.to_owned(),
@@ -109,7 +116,7 @@ impl From<()> for CallResult {
 
 fn begin<P: Plugin>(world: &Shared, context: types::Context) {
     let plugin = rules::name_of(&P::manifest().to_value());
-    let call = Call { plugin, context, sent: vec![], published: vec![], logs: vec![], run: None };
+    let call = Call { plugin, context, sent: vec![], published: vec![], logs: vec![], requests: vec![], run: None };
     world.borrow_mut().calls.push(call);
 }
 
@@ -122,10 +129,10 @@ fn finish(world: &Shared, result: Result<Option<Message>, Error>) -> Outcome {
         let ended = world.finish_run(how, &json!({ "error": error }).to_string());
         debug_assert_eq!(ended, Ok(()));
     }
-    let Some(Call { sent, published, logs, run, .. }) = world.calls.pop() else {
+    let Some(Call { sent, published, logs, requests, run, .. }) = world.calls.pop() else {
         panic!("a call ended that never began");
     };
-    Outcome { result, sent, published, logs, events: run.map(|run| run.events).unwrap_or_default() }
+    Outcome { result, sent, published, logs, requests, events: run.map(|run| run.events).unwrap_or_default() }
 }
 
 fn context_of(caller: &Caller) -> types::Context {

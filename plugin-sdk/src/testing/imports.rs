@@ -323,6 +323,28 @@ pub(crate) mod runs {
     }
 }
 
+pub(crate) mod http {
+    use crate::{
+        bindings::switchboard::plugin::http::Response,
+        http::{HttpError, Request},
+    };
+
+    pub(crate) fn send(request: &Request) -> Result<Response, HttpError> {
+        let server = super::with(|world| {
+            world.call().requests.push(request.clone());
+            world.servers.iter().find(|server| server.answers(&request.url)).cloned()
+        });
+        let Some(server) = server else {
+            return Err(HttpError::NotGranted(format!(
+                "the test has no answer for {}: add `.http(url, ...)`",
+                request.url
+            )));
+        };
+        // Without a borrow of the world: the answer is the test's own code.
+        Ok((server.answer)(request)?.into_wire())
+    }
+}
+
 pub(crate) mod host_info {
     pub(crate) fn stats() -> String {
         super::with(|world| world.stats.to_string())

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Delivery, Error, Level, Message, Target};
+use crate::{Delivery, Error, Level, Message, Target, http::Request};
 
 /// The result of a call and its effects, each list in order.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Outcome {
     pub events: Vec<RunEvent>,
     /// What it logged.
     pub logs: Vec<LogLine>,
+    /// Requests that it sent to other servers, refused ones included.
+    pub requests: Vec<Request>,
 }
 
 /// A message that a plugin sent.

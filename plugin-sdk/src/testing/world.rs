@@ -15,6 +15,7 @@ use super::{
 use crate::{
     RunError, Scope, Status, ToolError, ToolResult,
     bindings::switchboard::plugin::{runs, types},
+    http::{HttpError, Request, Response},
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -28,6 +29,22 @@ pub(super) struct OfferedTool {
     pub call: ToolCall,
 }
 
+pub(super) type HttpAnswer = Rc<dyn Fn(&Request) -> Result<Response, HttpError>>;
+
+/// What requests to a URL get.
+#[derive(Clone)]
+pub(super) struct Server {
+    pub url: String,
+    pub answer: HttpAnswer,
+}
+
+impl Server {
+    /// Its URL itself, or what begins like it if there is a `*` at its end.
+    pub fn answers(&self, url: &str) -> bool {
+        self.url.strip_suffix('*').map_or(url == self.url, |start| url.starts_with(start))
+    }
+}
+
 pub(super) struct World {
     pub settings: Value,
     pub stats: Value,
@@ -36,6 +53,7 @@ pub(super) struct World {
     pub cancel_after: Option<usize>,
     pub other_runs: BTreeSet<String>,
     pub tools: Vec<OfferedTool>,
+    pub servers: Vec<Server>,
     /// Topics and patterns by session.
     pub subscriptions: BTreeMap<String, BTreeSet<String>>,
     /// Topics with presence by session.
@@ -57,6 +75,7 @@ pub(super) struct Call {
     pub sent: Vec<Sent>,
     pub published: Vec<Published>,
     pub logs: Vec<LogLine>,
+    pub requests: Vec<Request>,
     pub run: Option<TestRun>,
 }
 
@@ -81,6 +100,7 @@ impl Default for World {
             cancel_after: None,
             other_runs: BTreeSet::new(),
             tools: Vec::new(),
+            servers: Vec::new(),
             subscriptions: BTreeMap::new(),
             watched: BTreeMap::new(),
             history: BTreeMap::new(),

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
     super::{
         call_log::{CallLog, Stream},
+        egress::wasi::NoWayOut,
         instance_state::InstanceState,
         limits::Limiter,
     },
@@ -66,17 +68,25 @@ pub(in crate::plugin) struct Bare {
     pub limiter: Limiter,
     table: ResourceTable,
     wasi: Wasi,
+    http: WasiHttpCtx,
+    way_out: NoWayOut,
     log: Arc<CallLog>,
 }
 
 impl Bare {
     pub fn new(limiter: Limiter, log: Arc<CallLog>) -> Self {
-        Self { limiter, table: table(), wasi: Wasi::default(), log }
+        Self { limiter, table: table(), wasi: Wasi::default(), http: WasiHttpCtx::new(), way_out: NoWayOut, log }
     }
 }
 
 impl WasiView for Bare {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.wasi.view(&mut self.table, &self.log)
+    }
+}
+
+impl WasiHttpView for Bare {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.way_out, table: &mut self.table, ctx: &mut self.http }
     }
 }

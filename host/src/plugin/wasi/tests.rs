@@ -46,6 +46,7 @@ fn clocks_and_random_numbers_are_granted_as_the_contracts_own() {
         let kind = name.split('/').next().unwrap();
         let expected: &[&str] = match kind {
             "clocks" => &["wasi", "clock"],
+            "http" => &["wasi", "http"],
             "random" => &["wasi", "random"],
             _ => &["wasi"],
         };
