@@ -149,7 +149,7 @@ async fn versions_are_deployed_tried_promoted_and_rolled_back_by_command() {
     assert!(tried.contains("as the canary") && tried.contains("plugin promote echo"), "{tried}");
     assert!(printed(&server, &["plugin", "list"]).contains("1.0.0, canary 2.0.0 1%"));
     let session = client.established["session_id"].as_str().expect("an id").to_owned();
-    printed(&server, &["plugin", "pin", "echo", "--session", &session, "--version", "2.0.0"]);
+    printed(&server, &["plugin", "pin", "echo", "--session", &session, "--to", "2.0.0"]);
     assert_eq!(version(&mut client).await, "2.0.0", "whatever share its user is in");
     printed(&server, &["plugin", "unpin", "echo", "--session", &session]);
     assert!(printed(&server, &["plugin", "promote", "echo", "--why", "it is"]).contains("echo 2.0.0"));

@@ -32,6 +32,9 @@ async fn every_metric_of_the_table_is_there_and_no_label_names_a_user_or_connect
     // Only what has happened has series; these have not.
     let not_yet = [
         "switchboard_plugin_log_lines_dropped_total",
+        "switchboard_plugin_instances_kept",
+        "switchboard_plugin_instances_put_away_total",
+        "switchboard_plugin_handovers_total",
         "switchboard_plugin_circuit_openings_total",
         "switchboard_plugin_poisoned_messages_total",
         "switchboard_plugin_outbound_requests_total",

@@ -19,6 +19,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::places::{Place, Places, Seat};
 use crate::{shutdown::Shutdown, telemetry::Metrics};
@@ -38,6 +39,9 @@ pub(crate) const OPERATOR_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// For the answer that is under way when a connection has had its time.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
+
+/// For the answer that is under way when the host stops: what is left of it is computed already.
+const PARTING: Duration = Duration::from_millis(500);
 
 /// Of one connection's buffer, and so of the largest request head: tokens travel in headers, and the
 /// larger ones have 8 KiB.
@@ -68,9 +72,8 @@ pub(crate) async fn accept(
         let (router, stop) = (router.clone(), shutdown.stop.clone());
         shutdown.tasks.spawn(async move {
             tokio::select! {
-                () = stop.cancelled() => {}
                 () = place.seat().evicted() => tracing::debug!(%peer, "an idle connection made room for another"),
-                () = serve(stream, peer, router, place.seat().clone(), limit) => {}
+                () = serve(stream, peer, router, place.seat().clone(), limit, stop) => {}
             }
         });
     }
@@ -101,7 +104,14 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, seat: Arc<Seat>, limit: Duration) {
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    seat: Arc<Seat>,
+    limit: Duration,
+    stop: CancellationToken,
+) {
     // Answers are small and wait for nothing; without it, each can wait for a delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "the connection is gone");
@@ -120,13 +130,16 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, seat: Arc<Se
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
-    let ended = match timeout(limit, connection.as_mut()).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            connection.as_mut().graceful_shutdown();
-            timeout(LAST_ANSWER, connection).await.unwrap_or(Ok(()))
-        }
+    let last = tokio::select! {
+        ended = connection.as_mut() => return log_early_end(ended, peer),
+        () = sleep(limit) => LAST_ANSWER,
+        () = stop.cancelled() => PARTING,
     };
+    connection.as_mut().graceful_shutdown();
+    log_early_end(timeout(last, connection).await.unwrap_or(Ok(())), peer);
+}
+
+fn log_early_end(ended: hyper::Result<()>, peer: SocketAddr) {
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "an HTTP connection ended early");
     }
@@ -152,7 +165,7 @@ mod tests {
             while client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.is_ok() {}
         };
         timeout(limit + 2 * LAST_ANSWER, async {
-            tokio::join!(serve(stream, peer, router, place.seat().clone(), limit), write)
+            tokio::join!(serve(stream, peer, router, place.seat().clone(), limit, CancellationToken::new()), write)
         })
         .await
         .expect("the connection is ended");

@@ -13,8 +13,8 @@ pub(crate) struct PinArgs {
     #[arg(long, value_name = "ID")]
     session: String,
     /// The version, by its number or by 8 digits of its digest.
-    #[arg(long)]
-    version: String,
+    #[arg(long, value_name = "VERSION")]
+    to: String,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -31,8 +31,8 @@ pub(crate) struct UnpinArgs {
 }
 
 pub(super) async fn pin(args: PinArgs) -> anyhow::Result<()> {
-    let PinArgs { name, session, version, change: ChangeArgs { why, host } } = args;
-    let body = json!({ "session_id": session, "digest": version, "why": why });
+    let PinArgs { name, session, to, change: ChangeArgs { why, host } } = args;
+    let body = json!({ "session_id": session, "digest": to, "why": why });
     change(&name, "pin", body, &host, |done| format!("{} serves the session {session}", named(done))).await
 }
 
