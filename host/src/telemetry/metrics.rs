@@ -62,6 +62,13 @@ pub(crate) struct PluginVersionLabel {
     pub version: Arc<str>,
 }
 
+/// Labels `plugin`, `scope` of state.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct PluginScope {
+    pub plugin: Arc<str>,
+    pub scope: &'static str,
+}
+
 macro_rules! metrics {
     ($($field:ident: $kind:ty = $make:expr, $name:literal, $unit:expr, $labels:literal, $help:literal;)+) => {
         /// Handles to count with. One per host, so that several hosts in a process keep apart.
@@ -135,6 +142,16 @@ metrics! {
     plugin_loads: Family<PluginOutcome, Counter> = Family::default(), "plugin_loads", None, "`plugin`, `outcome`: `ready`, `removed`, `disabled` or the stage that failed", "Files that were brought, or not, to traffic";
     plugin_load_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_load_duration", Some(Unit::Seconds), "`plugin`", "From the captured file to the swap";
     plugin_serving: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_serving", None, "`plugin`, `version`", "1 for the version that is serving";
+    state_bytes: Family<PluginScope, Gauge> = Family::default(), "state", Some(Unit::Bytes), "`plugin`, `scope`: `connection`, `user` or `plugin`", "What plugins remember: keys, values, and 64 bytes for each entry";
+    state_entries: Family<PluginScope, Gauge> = Family::default(), "state_entries", None, "`plugin`, `scope`", "Its entries; those that have ended count until they are dropped";
+    state_owners: Family<PluginScope, Gauge> = Family::default(), "state_owners", None, "`plugin`, `scope`", "Sessions or users for which a plugin remembers something";
+    state_cached: Gauge = Gauge::default(), "state_cached", Some(Unit::Bytes), "", "Of the state on disk, what is in memory as well, about";
+    state_file: Gauge = Gauge::default(), "state_file", Some(Unit::Bytes), "", "The file `state.redb`";
+    state_backlog: Gauge = Gauge::default(), "state_backlog", Some(Unit::Bytes), "", "State that waits to be written, after the last commit";
+    state_flushes: Family<Outcome, Counter> = Family::default(), "state_flushes", None, "`outcome`: `written` or `failed`", "Commits of state to the disk";
+    state_flush_duration: Histogram = seconds(), "state_flush_duration", Some(Unit::Seconds), "", "One commit of state, until it is on the disk";
+    state_reads: Counter = Counter::default(), "state_reads", None, "", "Times that state was not in memory and was read from the disk";
+    state_refused: Family<Reason, Counter> = Family::default(), "state_refused", None, "`reason`: `quota`, `full`, `owners`, `behind` or `unreadable`", "Operations on state that were refused";
     config_reloads: Family<Outcome, Counter> = Family::default(), "config_reloads", None, "`outcome`: `applied` or `refused`", "Saved config files";
 }
 
@@ -179,6 +196,12 @@ mod tests {
         metrics.plugin_call_duration.get_or_create(&plugin).observe(0.01);
         metrics.plugin_load_duration.get_or_create(&plugin).observe(0.01);
         metrics.plugin_calls_in_flight.get_or_create(&plugin).inc();
+        let scope = PluginScope { plugin: "echo".into(), scope: "user" };
+        metrics.state_bytes.get_or_create(&scope).inc();
+        metrics.state_entries.get_or_create(&scope).inc();
+        metrics.state_owners.get_or_create(&scope).inc();
+        metrics.state_flushes.get_or_create(&Outcome { outcome: "written" }).inc();
+        metrics.state_refused.get_or_create(&Reason { reason: "quota" }).inc();
         metrics.plugin_log_lines_dropped.get_or_create(&plugin).inc();
         metrics
             .plugin_serving

@@ -10,6 +10,7 @@ wasmtime::component::bindgen!({
         // These wait, on the call's fiber.
         "switchboard:plugin/toolbox": async,
         "switchboard:plugin/runs.start": async,
+        "switchboard:plugin/state": async,
     },
     exports: { default: async },
 });
