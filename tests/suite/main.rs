@@ -14,6 +14,7 @@ mod command_line;
 mod connection;
 mod contract;
 mod cut_points;
+mod durable_state;
 mod envelope;
 mod flow;
 mod hot_reload;

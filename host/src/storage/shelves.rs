@@ -15,7 +15,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     ops::Bound,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
 

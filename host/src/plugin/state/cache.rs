@@ -45,6 +45,14 @@ const READS: usize = 16;
 /// What leaves at once when memory is full, as a share of it: so that not every read has to look for room.
 const ROOM_SHARE: usize = 8;
 
+/// How often a shelf stays for which somebody is looking: when it was just read, so that it is still there when whoever
+/// asked for it comes to use it, and after it was used.
+const READ: u8 = 2;
+const USED: u8 = 1;
+
+/// Rounds that take every chance away and then find who has none.
+pub(super) const ALL_ROUNDS: usize = READ as usize + 1;
+
 pub(super) type Id = (Owner, Arc<str>);
 
 pub(super) struct Cache {
@@ -83,8 +91,8 @@ enum Slot {
 
 struct Resident {
     shelf: Shelf,
-    /// Whether it was asked for since somebody last looked for room.
-    recent: bool,
+    /// How often it still stays when somebody looks for room.
+    chances: u8,
     /// Whether its changes are being written.
     in_flight: bool,
 }
@@ -158,7 +166,7 @@ impl Cache {
                 let Some(work) = work.take() else { return Attempt::Absent };
                 let (was_dirty, before) = (resident.shelf.is_dirty(), resident.shelf.bytes());
                 let result = work(&mut resident.shelf);
-                resident.recent = true;
+                resident.chances = USED;
                 let (is_dirty, after) = (resident.shelf.is_dirty(), resident.shelf.bytes());
                 self.resize(before, after);
                 if is_dirty && !was_dirty {
@@ -179,9 +187,10 @@ impl Cache {
         let (cache, owner, plugin) = (self.clone(), owner.clone(), plugin.clone());
         // Not within this future, which may be dropped at any time.
         let reading = self.tasks.spawn_blocking(move || {
+            // Before, so that what is read now stays until it is used.
+            cache.make_room(1);
             let result = cache.read(owner, plugin);
             drop((ended, permit));
-            cache.make_room();
             result
         });
         reading.await.unwrap_or(Err(StateFault::Unreadable))
@@ -263,15 +272,15 @@ impl Cache {
         }
     }
 
-    /// Lets shelves leave that nobody needs here, if there are too many.
-    pub fn make_room(&self) {
+    /// Lets shelves leave that nobody needs here, if there are too many. It is looked at each of them at most as
+    /// often as `rounds` says.
+    pub fn make_room(&self, rounds: usize) {
         let most = self.config.load().state.cache_bytes;
         if self.file.is_none() || self.resident.load(Relaxed) <= most {
             return;
         }
         let target = most - most / ROOM_SHARE;
-        // Once around takes the marks away, once more finds those that nobody has asked for since.
-        for _ in 0..2 * SHARDS {
+        for _ in 0..rounds * SHARDS {
             let mut shard = lock(&self.shards[self.hand.fetch_add(1, Relaxed) % SHARDS]);
             shard.owners.retain(|_, shelves| {
                 shelves.retain(|_, slot| self.stays(slot, target));
@@ -288,11 +297,12 @@ impl Cache {
         if resident.in_flight || resident.shelf.is_dirty() || self.resident.load(Relaxed) <= target {
             return true;
         }
-        if !std::mem::take(&mut resident.recent) {
-            self.resident.fetch_sub(footprint(resident.shelf.bytes()), Relaxed);
-            return false;
+        if resident.chances > 0 {
+            resident.chances -= 1;
+            return true;
         }
-        true
+        self.resident.fetch_sub(footprint(resident.shelf.bytes()), Relaxed);
+        false
     }
 
     /// Drops a shelf that is on disk no more. Whether it was here.
@@ -353,7 +363,7 @@ impl Shard {
 
 impl Resident {
     fn new(shelf: Shelf) -> Self {
-        Self { shelf, recent: true, in_flight: false }
+        Self { shelf, chances: READ, in_flight: false }
     }
 }
 

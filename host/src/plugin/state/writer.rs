@@ -20,7 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Owner, StateFault, StateScope,
-    cache::Cache,
+    cache::{ALL_ROUNDS, Cache},
     now,
     owner::{group_key, parse_shelf},
     usage::{ScopeUsage, Usage},
@@ -156,21 +156,19 @@ impl Writer {
         let mut batch = batch;
         let result = self.commit(std::mem::take(&mut batch.changes));
         self.cache.settle(batch, result.is_ok());
-        self.cache.make_room();
+        self.cache.make_room(ALL_ROUNDS);
         self.show();
         self.commits.send_modify(|commits| *commits += 1);
         result
     }
 
-    /// Also the account of how it went.
+    /// And the account of how it went.
     fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         let metrics = &self.cache.metrics;
-        if self.is_failing() {
-            // A database whose disk has failed does nothing more until it is opened again.
-            self.file.open_again().inspect_err(|fault| tracing::debug!(%fault, "the disk has not recovered"))?;
-        }
         let begun = Instant::now();
-        let result = self.file.commit(changes);
+        // A database whose disk has failed does nothing more until it is opened again.
+        let opened = if self.is_failing() { self.file.open_again() } else { Ok(()) };
+        let result = opened.and_then(|()| self.file.commit(changes));
         metrics.state_flush_duration.observe(begun.elapsed().as_secs_f64());
         let outcome = if result.is_ok() { "written" } else { "failed" };
         metrics.state_flushes.get_or_create(&Outcome { outcome }).inc();

@@ -94,7 +94,7 @@ impl Model {
     }
 
     fn ends_of(&self, at: (usize, &'static str)) -> Option<u64> {
-        self.get(at).and(self.map[&at].1)
+        self.get(at).and_then(|_| self.map[&at].1)
     }
 }
 
