@@ -186,11 +186,13 @@ async fn a_quota_that_was_lowered_below_what_is_there_refuses_only_growth() {
     assert_eq!(refused["type"], "error", "the quota counts what is on disk: {refused}");
     server.edit_config(|config| config.replace("max_state_bytes = 1000", "max_state_bytes = 500"));
     eventually("the lowered quota", async || {
-        let other = alice.request("state_probe", set("k", 801)).await;
-        other["payload"]["error"].as_str().filter(|text| text.contains("500")).map(|_| ())
+        let other = alice.request("state_probe", set("l", 1)).await;
+        probe(&mut alice, json!({ "op": "delete", "scope": "user", "key": "l" })).await;
+        other.to_string().contains("`max_state_bytes` of 500").then_some(())
     })
     .await;
-    assert_eq!(value(&mut alice, "user", "k").await.as_str().map(str::len), Some(801 - 1));
+    assert_eq!(value(&mut alice, "user", "k").await.as_str().map(str::len), Some(800));
+    assert_ne!(alice.request("state_probe", set("k", 799)).await["type"], "error", "what shrinks is not refused");
     assert_eq!(probe(&mut alice, json!({ "op": "delete", "scope": "user", "key": "k" })).await["value"], true);
     assert_ne!(alice.request("state_probe", set("k", 100)).await["type"], "error");
 }

@@ -157,7 +157,7 @@ impl Cache {
         W: FnOnce(&mut Shelf) -> Result<T, StateFault>,
     {
         let mut shard = self.shard(owner);
-        if self.file.is_none() {
+        if self.file.is_none() && shard.slot(owner, plugin).is_none() {
             let new = || Slot::Here(Resident::new(Shelf::new(self.usage.account(plugin, owner.scope()))));
             shard.owners.entry(owner.clone()).or_default().entry(plugin.clone()).or_insert_with(new);
         }

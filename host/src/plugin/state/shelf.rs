@@ -169,7 +169,7 @@ impl Shelf {
         journal.touched = false;
         let keys = std::mem::take(&mut journal.keys);
         let rows = keys.keys().map(|key| (key.clone(), self.entries.get(key).cloned())).collect();
-        let header = (!self.entries.is_empty()).then(|| Header {
+        let header = (!self.entries.is_empty()).then_some(Header {
             bytes: self.bytes as u64,
             entries: self.entries.len() as u64,
             due: self.due,

@@ -72,12 +72,15 @@ pub(crate) struct StateForgotten {
     pub entries: u64,
 }
 
+/// By plugin and scope.
+type Accounts = BTreeMap<(Arc<str>, StateScope), Arc<Account>>;
+
 /// The accounts of all plugins.
 pub(super) struct Usage {
     metrics: Arc<Metrics>,
     /// Of sessions, and of what is on disk.
     pools: [Arc<AtomicUsize>; 2],
-    accounts: Mutex<BTreeMap<(Arc<str>, StateScope), Arc<Account>>>,
+    accounts: Mutex<Accounts>,
 }
 
 /// What one plugin remembers in one scope.

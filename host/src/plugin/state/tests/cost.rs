@@ -3,10 +3,13 @@
 
 use super::*;
 
-const OPERATIONS: u32 = 50_000;
+const OPERATIONS: u32 = 10_000;
 const OWNERS: u32 = 500;
 
-/// Microseconds for each.
+/// Of which the best counts, since other programs only make it worse.
+const ROUNDS: usize = 15;
+
+/// Microseconds for each: set, get, increment, and the last flush.
 async fn measure(store: &StateStore, plugin: &Arc<str>) -> [f64; 4] {
     let owners: Vec<Owner> = (0..OWNERS).map(|n| user(&n.to_string())).collect();
     let place = |n: u32| Place { plugin, owner: &owners[(n % OWNERS) as usize], quota: 1 << 20, now: now() };
@@ -34,32 +37,36 @@ async fn measure(store: &StateStore, plugin: &Arc<str>) -> [f64; 4] {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement, and not a test"]
 async fn what_durability_costs() {
+    const MODES: [&str; 3] = ["memory only", "every 100 ms", "at once"];
     let plugin: Arc<str> = "notes".into();
-    let config = LiveConfig::new(Config::for_tests("nowhere"));
-    let memory = StateStore::open(config, None, Metrics::new(), &TaskTracker::new()).unwrap();
-    let base = measure(&memory, &plugin).await;
-    println!("memory only: set {:.2} us, get {:.2} us, increment {:.2} us", base[0], base[1], base[2]);
-    for millis in [100, 0] {
-        let interval = Duration::from_millis(millis);
-        let f = Fixture::on(tempfile::tempdir().unwrap(), |config| config.state.flush_interval = interval);
-        let stop = CancellationToken::new();
-        f.tasks.spawn(f.writer().clone().run(f.tasks.clone(), stop.clone()));
-        let found = measure(&f.store, &plugin).await;
-        stop.cancel();
-        let ratio = |n: usize| found[n] / base[n];
-        println!(
-            "every {millis} ms: set {:.2} us (x{:.1}), get {:.2} us (x{:.1}), increment {:.2} us (x{:.1}), the last flush {:.0} us, {} commits",
-            found[0],
-            ratio(0),
-            found[1],
-            ratio(1),
-            found[2],
-            ratio(2),
-            found[3],
-            *f.writer().commits().borrow(),
-        );
+    let mut best = [[f64::MAX; 4]; MODES.len()];
+    for _ in 0..ROUNDS {
+        for (mode, best) in best.iter_mut().enumerate() {
+            let found = match mode {
+                0 => {
+                    let config = LiveConfig::new(Config::for_tests("nowhere"));
+                    let store = StateStore::open(config, None, Metrics::new(), &TaskTracker::new()).unwrap();
+                    measure(&store, &plugin).await
+                }
+                _ => durable(Duration::from_millis(if mode == 1 { 100 } else { 0 }), &plugin).await,
+            };
+            best.iter_mut().zip(found).for_each(|(best, found)| *best = best.min(found));
+        }
+    }
+    for (mode, found) in MODES.iter().zip(&best) {
+        let [set, get, increment] = [0, 1, 2].map(|n| format!("{:.2} us (x{:.2})", found[n], found[n] / best[0][n]));
+        println!("{mode}: set {set}, get {get}, increment {increment}; the last flush {:.0} us", found[3]);
     }
     cold_reads(&plugin).await;
+}
+
+async fn durable(interval: Duration, plugin: &Arc<str>) -> [f64; 4] {
+    let f = Fixture::on(tempfile::tempdir().unwrap(), |config| config.state.flush_interval = interval);
+    let stop = CancellationToken::new();
+    f.tasks.spawn(f.writer().clone().run(f.tasks.clone(), stop.clone()));
+    let found = measure(&f.store, plugin).await;
+    stop.cancel();
+    found
 }
 
 /// Of state that is on disk and not in memory.
