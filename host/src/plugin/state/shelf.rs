@@ -114,9 +114,12 @@ impl Shelf {
 
     /// Drops what has ended; returns how many entries.
     pub fn purge(&mut self, now: u64) -> usize {
-        if self.due.is_none_or(|due| now < due) {
-            return 0;
-        }
+        if self.due.is_none_or(|due| now < due) { 0 } else { self.sweep(now) }
+    }
+
+    /// The same for one that the index says is due. It may know less than the index: an entry that was to end was replaced
+    /// by one that is not.
+    pub fn sweep(&mut self, now: u64) -> usize {
         let ended: Vec<Box<str>> =
             self.entries.iter().filter(|(_, row)| !is_live(row, now)).map(|(key, _)| key.clone()).collect();
         ended.iter().for_each(|key| self.remove(key));

@@ -149,6 +149,19 @@ async fn time_to_live_goes_on_while_no_process_runs_and_what_has_ended_leaves_th
 }
 
 #[tokio::test]
+async fn an_entry_that_does_not_end_after_all_is_no_longer_looked_for() {
+    let f = Fixture::new();
+    let alice = user("alice");
+    f.store.set(f.place(&alice, 0), "k", b"v", Some(5)).await.unwrap();
+    f.store.set(f.place(&alice, 0), "k", b"v", None).await.unwrap();
+    let f = f.restart();
+    let due = |f: &Fixture| f.store.cache.file.as_ref().unwrap().due(u64::MAX, 9).unwrap().len();
+    assert_eq!(due(&f), 1);
+    f.writer().purge(6, &f.tasks).await;
+    assert_eq!((due(&f), f.get(&alice, "k").await.is_some()), (0, true));
+}
+
+#[tokio::test]
 async fn more_owners_than_are_purged_at_once_are_all_purged() {
     let f = Fixture::new();
     for n in 0..700 {

@@ -185,12 +185,17 @@ impl Writer {
 
     /// Drops what has ended, from memory and disk, a bounded number of shelves at a time.
     pub async fn purge(self: &Arc<Self>, now: u64, tasks: &TaskTracker) {
+        let mut before = Vec::new();
         loop {
             let file = self.file.clone();
             let due = tasks.spawn_blocking(move || file.due(now, PURGED_AT_ONCE)).await;
             let Ok(Ok(due)) = due else { return };
+            // Whatever cannot be done now is left for the next time.
+            if due == before {
+                return;
+            }
             for (plugin, owner) in due.iter().filter_map(|key| parse_shelf(key)) {
-                let purged = self.cache.with(&owner, &plugin, |shelf| Ok(shelf.purge(now))).await;
+                let purged = self.cache.with(&owner, &plugin, |shelf| Ok(shelf.sweep(now))).await;
                 let Ok(entries) = purged else { return };
                 tracing::trace!(%plugin, entries, "dropped expired state");
             }
@@ -199,6 +204,7 @@ impl Writer {
             if due.len() < PURGED_AT_ONCE || self.is_failing() {
                 return;
             }
+            before = due;
         }
     }
 
