@@ -69,24 +69,27 @@ async fn durable(interval: Duration, plugin: &Arc<str>) -> [f64; 4] {
     found
 }
 
-/// Of state that is on disk and not in memory.
+/// Of state that is on disk and not in memory, and of the start.
 async fn cold_reads(plugin: &Arc<str>) {
+    const STORED: u32 = 100_000;
+    const READ: u32 = 10_000;
     let f = Fixture::new();
-    for n in 0..10_000_u32 {
-        f.set(&user(&n.to_string()), "value", &[7; 100]).await;
+    for n in 0..STORED {
+        f.set(&user(&n.to_string()), "value", &[7; 900]).await;
+        if n % 10_000 == 0 {
+            f.flush();
+        }
     }
+    f.store.close().unwrap();
     let begun = Instant::now();
     let f = f.restart();
-    println!(
-        "closed and opened with 10000 owners in {:?}, {} bytes",
-        begun.elapsed(),
-        f.store.cache.file.as_ref().unwrap().length()
-    );
+    let length = f.store.cache.file.as_ref().unwrap().length() >> 20;
+    println!("opened with {STORED} owners in {:?}, {length} MiB", begun.elapsed());
     let begun = Instant::now();
-    for n in 0..10_000_u32 {
+    for n in 0..READ {
         let owner = user(&n.to_string());
         let place = Place { plugin, ..f.place(&owner, 0) };
         f.store.get(place, "value").await.unwrap().unwrap();
     }
-    println!("a cold read: {:.2} us", begun.elapsed().as_secs_f64() * 1e6 / 10_000.0);
+    println!("a cold read: {:.2} us", begun.elapsed().as_secs_f64() * 1e6 / f64::from(READ));
 }
