@@ -42,13 +42,14 @@ mod plugins;
 mod problem;
 mod revocations;
 mod sessions;
+mod state;
 #[cfg(test)]
 mod tests;
 mod token_routes;
 mod trail;
 mod wrong_tokens;
 
-pub(crate) use desk::{Fetch, Operation, PluginDesk};
+pub(crate) use desk::{Fetch, Forgetting, Operation, PluginDesk};
 pub(crate) use revocations::RevocationDesk;
 pub(crate) use sessions::SessionSummary;
 
@@ -130,13 +131,14 @@ fn described(gate: &Gate) -> (Router<AdminState>, OpenApi) {
         .merge(plugins::routes())
         .merge(logs::routes())
         .merge(sessions::routes())
+        .merge(state::readable())
         .merge(trail::routes())
         .merge(revocations::readable());
     let admin = OpenApiRouter::new().merge(token_routes::routes()).merge(revocations::changing());
     let (routes, mut document) = OpenApiRouter::with_openapi(openapi::empty())
         .merge(open)
         .merge(gate.guard(Scope::Read, read))
-        .merge(gate.guard(Scope::Deploy, operations::routes()))
+        .merge(gate.guard(Scope::Deploy, operations::routes().merge(state::changing())))
         .merge(gate.guard(Scope::Admin, admin))
         .split_for_parts();
     openapi::complete(&mut document);

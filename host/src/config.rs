@@ -45,6 +45,7 @@ pub(crate) struct Config {
     pub limits: LimitConfig,
     pub sessions: SessionConfig,
     pub topics: TopicConfig,
+    pub state: StateConfig,
     pub heartbeat: HeartbeatConfig,
     pub logging: LoggingConfig,
     /// What a plugin is given that has no section of its own, or leaves something out there.
@@ -237,6 +238,19 @@ pub(crate) struct SessionConfig {
     pub idempotency_ids_per_user: usize,
     /// Memory of all that are remembered, with their answers.
     pub idempotency_bytes: usize,
+}
+
+/// What plugins remember.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StateConfig {
+    /// How long a change may be in memory alone.
+    pub flush_interval: Duration,
+    /// Bytes of all users and plugins, on disk.
+    pub max_bytes: usize,
+    /// Bytes of these that are in memory.
+    pub cache_bytes: usize,
+    /// Bytes of all sessions, in memory.
+    pub max_connection_bytes: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]

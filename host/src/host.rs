@@ -127,10 +127,13 @@ impl Host {
     pub async fn leave(&self) -> anyhow::Result<()> {
         let limit = self.config.load().server.drain_timeout;
         let finished = self.shutdown.drain(limit, self.ask_to_leave(), || self.abandon()).await;
-        let (dispatcher, store) = (self.dispatcher.clone(), self.store.clone());
-        let sessions = tokio::task::spawn_blocking(move || dispatcher.save(&store))
-            .await?
-            .with_context(|| format!("{} sessions are lost: they could not be saved", self.sessions.len()))?;
+        let (dispatcher, store, plugins) = (self.dispatcher.clone(), self.store.clone(), self.plugins.clone());
+        let saving = tokio::task::spawn_blocking(move || (plugins.close_state(), dispatcher.save(&store)));
+        let (state, sessions) = saving.await?;
+        // Each is saved whatever becomes of the other.
+        let sessions =
+            sessions.with_context(|| format!("{} sessions are lost: they could not be saved", self.sessions.len()))?;
+        state.context("the last changes of what plugins remember are lost: they could not be written")?;
         tracing::info!(finished, sessions, "left; sessions wait for the next start");
         Ok(())
     }

@@ -11,7 +11,7 @@
 //! (which versions are kept, and which one serves whom), and on the side of calls `instance`, `health`,
 //! `limits`, `failure`, `bindings`, and one file each under `capability`.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,15 +23,17 @@ use self::{
     directory::Directory,
     engine::Sandbox,
     loader::Loader,
+    operation::{OperationError, Order},
     rollout::{
         Archive,
         command::{Ended, PENDING_REQUESTS, Request},
         store::VersionStore,
         verdict::{ByHealth, Verdicts},
     },
+    state::{SavedState, StateForgotten, StateScope, StateUsage},
     supervisor::{Published, Sources, Supervisor},
 };
-use crate::{config::LiveConfig, telemetry::Metrics};
+use crate::{config::LiveConfig, storage::StoreError, telemetry::Metrics};
 
 pub(crate) mod effects;
 pub(crate) mod failure;
@@ -85,7 +87,7 @@ pub(crate) mod json_object;
 mod limits;
 mod manifest_call;
 mod runs;
-mod state_store;
+pub(crate) mod state;
 mod ticker;
 mod wasi;
 
@@ -111,6 +113,7 @@ pub(crate) struct Plugins {
     store: Arc<VersionStore>,
     requests: mpsc::Sender<Request>,
     ended: Arc<Ended>,
+    tasks: TaskTracker,
 }
 
 impl Plugins {
@@ -140,7 +143,13 @@ impl Plugins {
             Directory::open(path).map_err(|source| PluginSetupError::Directory { path: path.clone(), source })?;
         let sandbox = Sandbox::new(&current)?;
         let compiler = Compiler::new(sandbox.clone(), AotCache::open(&current.server.data_dir));
-        let shared = SharedCapabilities::start(metrics.clone(), tasks, stop.clone());
+        let shared = {
+            let (config, metrics, tasks, stop) = (config.clone(), metrics.clone(), tasks.clone(), stop.clone());
+            let data_dir = current.server.data_dir.clone();
+            let start = move || SharedCapabilities::start(config, Some(&data_dir), metrics, &tasks, stop);
+            tokio::task::spawn_blocking(start).await.map_err(|_| PluginSetupError::Crashed)?
+        }
+        .map_err(PluginSetupError::State)?;
         let loader = Arc::new(Loader { sandbox, compiler, shared: shared.clone() });
 
         let data_dir = &current.server.data_dir;
@@ -161,7 +170,7 @@ impl Plugins {
             requests: requested,
             ended: ended.clone(),
         }));
-        Ok(Arc::new(Self { config, shared, published, store, requests, ended }))
+        Ok(Arc::new(Self { config, shared, published, store, requests, ended, tasks: tasks.clone() }))
     }
 
     /// The snapshot of this moment. To be taken once per message.
@@ -190,7 +199,52 @@ impl Plugins {
         if self.published.registry.load().is_pinned(session_id) {
             self.ended.add(session_id);
         }
-        self.shared.forget_session(session_id);
+        self.shared.state.forget_session(session_id, Instant::now());
+    }
+
+    /// What plugins remember for a session, to be saved with it.
+    pub fn session_state(&self, session_id: &str) -> Vec<SavedState> {
+        self.shared.state.export_session(session_id)
+    }
+
+    pub fn restore_session_state(&self, session_id: &str, saved: Vec<SavedState>) {
+        self.shared.state.restore_session(session_id, saved);
+    }
+
+    /// Writes what plugins remember to the disk, when no call runs any more. Blocks.
+    pub fn close_state(&self) -> Result<(), StoreError> {
+        self.shared.state.close()
+    }
+
+    /// How much a plugin remembers, whether or not it still has a file.
+    pub fn state_usage(&self, plugin: &str) -> Result<StateUsage, OperationError> {
+        let known = || self.statuses().iter().any(|status| status.name == plugin);
+        let usage = self.shared.state.usage(plugin);
+        usage
+            .or_else(|| known().then(|| StateUsage::none(plugin)))
+            .ok_or_else(|| OperationError::UnknownPlugin(plugin.to_owned()))
+    }
+
+    /// Drops what a plugin remembers in one scope, or in all. What it writes meanwhile may stay.
+    pub async fn forget_state(
+        &self,
+        plugin: &str,
+        scope: Option<StateScope>,
+        order: &Order,
+    ) -> Result<StateForgotten, OperationError> {
+        let before = self.state_usage(plugin)?;
+        let scopes = scope.map_or_else(|| StateScope::ALL.to_vec(), |scope| vec![scope]);
+        let (state, name, dropped) = (self.shared.state.clone(), Arc::from(plugin), scopes.clone());
+        let forgotten = self.tasks.spawn_blocking(move || state.forget(&name, &dropped)).await;
+        forgotten
+            .map_err(|_| OperationError::Stopping)?
+            .map_err(|fault| OperationError::NotStored(fault.to_string()))?;
+        let sum =
+            |number: fn(&state::ScopeUsage) -> u64| scopes.iter().map(|scope| number(&before.of_scope(*scope))).sum();
+        let forgotten =
+            StateForgotten { plugin: plugin.to_owned(), scope, bytes: sum(|u| u.bytes), entries: sum(|u| u.entries) };
+        state::audit_forgotten(&forgotten, order);
+        Ok(forgotten)
     }
 
     /// Ends the instances of a session but for those of plugins that are still to hear of its end.
@@ -208,4 +262,8 @@ pub(crate) enum PluginSetupError {
     Directory { path: PathBuf, source: io::Error },
     #[error("the versions of plugins cannot be kept in {}: {source}", path.display())]
     Archive { path: PathBuf, source: io::Error },
+    #[error("what plugins remember cannot be used: {0}")]
+    State(StoreError),
+    #[error("the host crashed while it opened what plugins remember; see its log")]
+    Crashed,
 }

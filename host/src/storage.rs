@@ -1,5 +1,6 @@
 //! What has to survive a graceful restart, in one file of the data folder: saved whole at the end of a
-//! process, and taken back exactly once by the next.
+//! process, and taken back exactly once by the next. (What plugins remember has a file of its own, which is
+//! written all the time: `shelves`.)
 //!
 //! It knows tables of bytes and nothing of what they mean. Invariants:
 //!
@@ -25,12 +26,16 @@ use std::{
 mod aside;
 mod database;
 mod seal;
+pub(crate) mod shelves;
 
 pub(crate) use database::{Row, Rows, Tables};
 
 /// The file in the data folder. Others have this name with something behind it: `.lock`, `.new` while
 /// it is written, `.unreadable-SECONDS` when it was set aside.
 pub(crate) const FILE_NAME: &str = "sessions.redb";
+
+/// What is said when it cannot be believed.
+const LOST: &str = "the sessions, stored answers and topic histories of the last run are lost, and its clients will get `resume_failed`";
 
 /// The store of one data folder, held by this process.
 #[derive(Debug)]
@@ -51,6 +56,10 @@ pub(crate) enum StoreError {
     Database { path: PathBuf, fault: Box<redb::Error> },
     #[error("{}: the database panicked: {message}", path.display())]
     Panicked { path: PathBuf, message: String },
+    #[error("{}: {what}", path.display())]
+    Damaged { path: PathBuf, what: &'static str },
+    #[error("{} has format {format}, and this version knows {known}: start the version that wrote it, or move the file away and begin without it", path.display())]
+    Format { path: PathBuf, format: u32, known: u32 },
 }
 
 /// Why the content of a file is not believed.
@@ -103,7 +112,7 @@ impl Store {
                 Some(tables)
             }
             Err(fault) => {
-                aside::set_aside(&self.path, &fault).map_err(|fault| self.io(fault))?;
+                aside::set_aside(&self.path, &fault, LOST).map_err(|fault| self.io(fault))?;
                 None
             }
         };

@@ -203,6 +203,25 @@ async fn sessions_are_listed_with_their_users() {
 }
 
 #[tokio::test]
+async fn what_a_plugin_remembers_is_shown_and_dropped_by_command() {
+    let server = Server::builder().plugin("state-probe", guest("state-probe")).start().await;
+    let mut alice = Client::connect(&server, "alice").await;
+    let set = json!({ "op": "set", "scope": "user", "key": "colour", "value": "green" });
+    alice.request("state_probe", set).await;
+    let shown = printed(&server, &["plugin", "state", "state-probe"]);
+    let user = shown.lines().find(|line| line.starts_with("user")).unwrap_or_else(|| panic!("{shown}"));
+    assert_eq!(user.split_whitespace().skip(2).collect::<Vec<_>>(), ["1", "1"], "an entry, of one owner: {shown}");
+
+    let said = printed(&server, &["plugin", "forget", "state-probe", "--scope", "user", "--why", "asked for by alice"]);
+    assert!(said.starts_with("state-probe forgot 1 entries of user"), "{said}");
+    let get = json!({ "op": "get", "scope": "user", "key": "colour" });
+    assert_eq!(alice.request("state_probe", get).await["payload"]["value"], json!(null));
+    assert!(printed(&server, &["audit"]).contains("asked for by alice"));
+    let refused = operate(&server, &["plugin", "forget", "state-probe", "--scope", "everything"]);
+    assert!(!refused.success && refused.stderr.contains("connection, user, plugin"), "{}", refused.stderr);
+}
+
+#[tokio::test]
 async fn the_log_of_a_plugin_is_followed_whatever_the_hosts_own_filter_lets_through() {
     let server = Server::builder().plugin("talks", guest("lifecycle")).setting("logging.filter", "error").start().await;
     let mut stream =

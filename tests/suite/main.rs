@@ -15,6 +15,7 @@ mod command_line;
 mod connection;
 mod contract;
 mod cut_points;
+mod durable_state;
 mod envelope;
 mod flow;
 mod health;

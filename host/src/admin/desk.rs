@@ -5,6 +5,7 @@ use futures_util::future::BoxFuture;
 use crate::plugin::{
     PluginStatus,
     operation::{Deployment, Done, OperationError, Order, VersionSummary},
+    state::{StateForgotten, StateScope, StateUsage},
 };
 
 /// An operation that is under way. It goes on whoever waits for it.
@@ -12,6 +13,9 @@ pub(crate) type Operation = BoxFuture<'static, Result<Done, OperationError>>;
 
 /// A component that is on its way from the disk.
 pub(crate) type Fetch = BoxFuture<'static, Result<Vec<u8>, OperationError>>;
+
+/// State that is being dropped.
+pub(crate) type Forgetting = BoxFuture<'static, Result<StateForgotten, OperationError>>;
 
 /// The operations on plugins. Each is all or nothing, and an audit event.
 pub(crate) trait PluginDesk: Send + Sync {
@@ -36,4 +40,9 @@ pub(crate) trait PluginDesk: Send + Sync {
     fn unpin(&self, plugin: String, session_id: String, order: Order) -> Operation;
 
     fn set_enabled(&self, plugin: String, enabled: bool, order: Order) -> Operation;
+
+    fn state_usage(&self, plugin: &str) -> Result<StateUsage, OperationError>;
+
+    /// In one scope, or in all.
+    fn forget_state(&self, plugin: String, scope: Option<StateScope>, order: Order) -> Forgetting;
 }

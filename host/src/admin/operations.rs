@@ -303,7 +303,7 @@ async fn set_enabled(
     run(&state, move |desk| desk.set_enabled(plugin, enabled, order)).await
 }
 
-fn order(operator: Operator, why: String) -> Result<Order, Problem> {
+pub(super) fn order(operator: Operator, why: String) -> Result<Order, Problem> {
     if why.len() > MAX_WHY_BYTES {
         let error = format!("`why` has {} bytes, and up to {MAX_WHY_BYTES} are allowed", why.len());
         return Err(Problem::new(ErrorCode::PayloadInvalid, error).help("say it in a sentence or two"));

@@ -19,6 +19,7 @@ mod new;
 mod pin;
 mod promote;
 mod rollback;
+mod state;
 mod toolchain;
 mod versions;
 
@@ -77,6 +78,12 @@ enum PluginCommand {
     Disable(enable::EnableArgs),
     /// List the versions that are kept of a plugin.
     Versions(versions::VersionsArgs),
+    /// Show how much a plugin remembers.
+    State(state::StateArgs),
+    /// Drop what a plugin remembers.
+    ///
+    /// What it writes meanwhile may stay: switch it off first to be sure that nothing is left.
+    Forget(state::ForgetArgs),
     /// Show what a plugin says, and what the host says of it.
     Logs(logs::LogsArgs),
 }
@@ -159,6 +166,8 @@ pub(crate) fn run(args: PluginArgs) -> anyhow::Result<()> {
         PluginCommand::Enable(args) => wait(enable::run(args, true)),
         PluginCommand::Disable(args) => wait(enable::run(args, false)),
         PluginCommand::Versions(args) => wait(versions::run(args)),
+        PluginCommand::State(args) => wait(state::usage(args)),
+        PluginCommand::Forget(args) => wait(state::forget(args)),
         PluginCommand::Logs(args) => wait(logs::run(args)),
     }
 }

@@ -118,6 +118,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
     let limits = settings::limits(reader, "limits");
     let sessions = settings::sessions(reader, "sessions");
     let topics = settings::topics(reader, "topics");
+    let state = settings::state(reader, "state");
     let heartbeat = settings::heartbeat(reader, "heartbeat");
     let logging = settings::logging(reader, "logging");
     let plugin_defaults = read_plugin(reader, PLUGIN_DEFAULTS);
@@ -136,6 +137,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
         limits: limits?,
         sessions: sessions?,
         topics: topics?,
+        state: state?,
         heartbeat: heartbeat?,
         logging: logging?,
         plugin_defaults: plugin_defaults?,

@@ -23,7 +23,6 @@ struct Shared {
 
 impl LiveConfig {
     /// Without an account of where the values came from.
-    #[cfg(test)]
     pub fn new(config: Config) -> Self {
         Self::build(config, Vec::new())
     }

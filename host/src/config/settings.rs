@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{
     AuthConfig, CanaryConfig, Grants, HealthConfig, HeartbeatConfig, InstanceConfig, LimitConfig, LoggingConfig,
-    PluginLimits, ServerConfig, SessionConfig, TopicConfig,
+    PluginLimits, ServerConfig, SessionConfig, StateConfig, TopicConfig,
     rate::MAX_RATE,
     reader::Reader,
     setting::{ENVIRONMENTS, Element, Kind, Setting},
@@ -173,6 +173,13 @@ section! { TOPICS, topics -> TopicConfig;
     max_per_user: count(1, MANY), "10000", "Topics that exist because one user was the first to publish or subscribe. A tenth of what a process holds; a service that writes to each user's own topic needs as many as there are users.";
 }
 
+section! { STATE, state -> StateConfig;
+    flush_interval: time(0, 60), r#""100ms""#, "How long what plugins remember for users and for themselves may be in memory alone before it is written to the disk, all changes together. A process that is killed loses at most this and what was being written; an orderly end loses nothing. `0s`: written as fast as the disk goes.";
+    max_bytes: bytes(0, 1_024 * GIB), r#""1GiB""#, "All of that, for all users and plugins: keys, values, and 64 bytes for each entry. The file can be twice as large. Beyond it, what would add to it is refused.";
+    cache_bytes: bytes(MIB, 1_024 * GIB), r#""256MiB""#, "What of it is in memory, about. Beyond it, what was not used lately leaves, and is read again when it is asked for.";
+    max_connection_bytes: bytes(0, 64 * GIB), r#""256MiB""#, "What plugins remember for connections, all of which is in memory. Beyond it, what would add to it is refused.";
+}
+
 section! { HEARTBEAT, heartbeat -> HeartbeatConfig;
     interval: time(100, 600), r#""25s""#, "How often an idle socket hears something. Shorter than the 30 seconds after which the strictest proxies cut.";
     grace: time(200, 3_600), r#""60s""#, "Silence for this long closes the socket with 4202. Two heartbeats may be lost.";
@@ -270,6 +277,11 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "limits", sentence: "What clients may use.", settings: LIMITS },
     Section { path: "sessions", sentence: "What outlives a socket.", settings: SESSIONS },
     Section { path: "topics", sentence: "Who may use which topics, and how long they remember.", settings: TOPICS },
+    Section {
+        path: "state",
+        sentence: "What plugins remember. Each plugin's share for one owner is `max_state_bytes` in its limits.",
+        settings: STATE,
+    },
     Section { path: "heartbeat", sentence: "How a lost peer is noticed.", settings: HEARTBEAT },
     Section { path: "logging", sentence: "What is logged, and how.", settings: LOGGING },
     Section {

@@ -1,6 +1,6 @@
 //! What a graceful restart keeps: sessions with what their clients have yet to get, their
-//! subscriptions, the record of handled messages, the topics' histories. Saved when the last handler has ended, and put back before the first
-//! socket of the next process.
+//! subscriptions, what plugins remember for them, the record of handled messages, the topics' histories. Saved when the
+//! last handler has ended, and put back before the first socket of the next process.
 //!
 //! A process that is killed saves nothing; its clients are told so when they come back, because their
 //! sessions' epoch is not known any more.
@@ -15,6 +15,7 @@ use switchboard_protocol::unix_seconds;
 
 use super::{Dispatcher, sessions::bounds};
 use crate::{
+    plugin::state::SavedState,
     session::{
         Handlers, Session,
         answers::{Bounds, SavedAnswer},
@@ -25,6 +26,7 @@ use crate::{
 };
 
 const ANSWERS: &str = "answers";
+const CONNECTION_STATE: &str = "connection_state";
 const EPOCHS: &str = "epochs";
 const SESSIONS: &str = "sessions";
 const SUBSCRIPTIONS: &str = "subscriptions";
@@ -51,8 +53,13 @@ impl Dispatcher {
             .collect();
         let subscriptions = |session: &Arc<Session>| row(&session.id, &deliver.topics.subscriptions_of(&session.id));
         let answers = deliver.answers.export(Instant::now(), now);
-        let tables: [(&'static str, Rows<'_>); 5] = [
+        let state = |session: &Arc<Session>| {
+            let state = deliver.plugins.session_state(&session.id);
+            if state.is_empty() { None } else { row(&session.id, &state) }
+        };
+        let tables: [(&'static str, Rows<'_>); 6] = [
             (ANSWERS, Box::new(numbered(answers))),
+            (CONNECTION_STATE, Box::new(sessions.iter().filter_map(state))),
             (EPOCHS, Box::new(row("", &epochs).into_iter())),
             (SESSIONS, Box::new(sessions.iter().filter_map(|session| row(&session.id, &session.save(now))))),
             (SUBSCRIPTIONS, Box::new(sessions.iter().filter_map(subscriptions))),
@@ -79,6 +86,12 @@ impl Dispatcher {
         sessions.into_iter().for_each(|(_, saved)| self.restore_session(saved, now));
         for (session_id, subscriptions) in decoded(SUBSCRIPTIONS, tables.remove(SUBSCRIPTIONS)) {
             self.restore_subscriptions(&session_id, subscriptions);
+        }
+        for (session_id, state) in decoded::<Vec<SavedState>>(CONNECTION_STATE, tables.remove(CONNECTION_STATE)) {
+            // With a session that has ended, its state has, too.
+            if deliver.sessions.by_id(&session_id).is_some() {
+                deliver.plugins.restore_session_state(&session_id, state);
+            }
         }
         tracing::info!(sessions = count, "sessions wait for their clients, as the last process left them");
     }

@@ -8,10 +8,11 @@ use std::{
 use switchboard_protocol::unix_seconds;
 
 use crate::{
-    admin::{Fetch, Operation, PluginDesk, SessionSummary},
+    admin::{Fetch, Forgetting, Operation, PluginDesk, SessionSummary},
     plugin::{
         PluginStatus, Plugins,
         operation::{Deployment, OperationError, Order, VersionSummary},
+        state::{StateScope, StateUsage},
     },
     session::{Session, Sessions},
 };
@@ -89,5 +90,14 @@ impl PluginDesk for Desk {
     fn set_enabled(&self, plugin: String, enabled: bool, order: Order) -> Operation {
         let plugins = self.plugins.clone();
         Box::pin(async move { plugins.set_enabled(&plugin, enabled, order).await })
+    }
+
+    fn state_usage(&self, plugin: &str) -> Result<StateUsage, OperationError> {
+        self.plugins.state_usage(plugin)
+    }
+
+    fn forget_state(&self, plugin: String, scope: Option<StateScope>, order: Order) -> Forgetting {
+        let plugins = self.plugins.clone();
+        Box::pin(async move { plugins.forget_state(&plugin, scope, &order).await })
     }
 }

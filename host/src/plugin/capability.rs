@@ -2,21 +2,19 @@
 //!
 //! Each implements the interface for [`CallState`](super::call_state::CallState), checks limits and
 //! grants, and hands the rest to the call's [`Effects`](super::effects::Effects) or to what all calls
-//! share. None of them waits but `runs.start`, `toolbox` and `http`, and these within the call's deadline.
+//! share. None of them waits but `runs.start`, `toolbox`, `http`, and `state` for its disk, and these within the
+//! call's deadline.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     instances::{ready::Opened, sessions::SessionInstances},
     runs::RunRegistry,
-    state_store::StateStore,
+    state::StateStore,
 };
-use crate::telemetry::Metrics;
+use crate::{config::LiveConfig, storage::StoreError, telemetry::Metrics};
 
 mod clock;
 mod host_info;
@@ -36,7 +34,7 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What calls of all plugins share.
 pub(crate) struct SharedCapabilities {
-    pub state: StateStore,
+    pub state: Arc<StateStore>,
     pub runs: Arc<RunRegistry>,
     /// Instances that outlive calls.
     pub(super) sessions: SessionInstances,
@@ -47,10 +45,19 @@ pub(crate) struct SharedCapabilities {
 }
 
 impl SharedCapabilities {
-    /// Also starts the task that drops what has expired.
-    pub fn start(metrics: Arc<Metrics>, tasks: &TaskTracker, stop: CancellationToken) -> Arc<Self> {
+    /// Also starts the tasks that write state and drop what has expired. Without a folder, what plugins remember
+    /// ends with the process. Blocks while the file is opened.
+    pub fn start(
+        config: LiveConfig,
+        data_dir: Option<&Path>,
+        metrics: Arc<Metrics>,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Result<Arc<Self>, StoreError> {
+        let state = Arc::new(StateStore::open(config, data_dir, metrics.clone(), tasks)?);
+        state.start(tasks, stop.clone());
         let shared = Arc::new(Self {
-            state: StateStore::new(),
+            state,
             runs: Arc::default(),
             sessions: SessionInstances::default(),
             opened: Opened::default(),
@@ -62,12 +69,7 @@ impl SharedCapabilities {
         tasks.spawn(async move { swept.sweep_until_stopped().await });
         let purged = shared.clone();
         tasks.spawn(async move { purged.purge_until(stop).await });
-        shared
-    }
-
-    /// Drops what plugins remember for a session that has ended.
-    pub fn forget_session(&self, session_id: &str) {
-        self.state.forget_session(session_id, Instant::now());
+        Ok(shared)
     }
 
     async fn purge_until(&self, stop: CancellationToken) {
@@ -75,11 +77,7 @@ impl SharedCapabilities {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = interval.tick() => {
-                    let entries = self.state.purge(Instant::now());
-                    self.runs.purge();
-                    tracing::trace!(entries, "dropped expired state");
-                }
+                _ = interval.tick() => self.runs.purge(),
             }
         }
     }

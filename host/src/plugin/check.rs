@@ -17,7 +17,10 @@ use super::{
     status::{LoadFailure, Stage},
     validate::validate,
 };
-use crate::{config::Config, telemetry::Metrics};
+use crate::{
+    config::{Config, LiveConfig},
+    telemetry::Metrics,
+};
 
 /// What a file that would be served is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,7 +63,8 @@ pub(crate) async fn check_file(config: &Config, path: &Path) -> Result<CheckedPl
     let compiler = Compiler::new(sandbox.clone(), AotCache::open(&config.server.data_dir));
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let _stops = stop.clone().drop_guard();
-    let shared = SharedCapabilities::start(Metrics::new(), &tasks, stop);
+    let shared = SharedCapabilities::start(LiveConfig::new(config.clone()), None, Metrics::new(), &tasks, stop)
+        .map_err(PluginSetupError::State)?;
     let loader = Loader { sandbox, compiler, shared };
     let compiled = loader.compile(validated).await?;
     loader.ready(&compiled, config.plugin(&stem), None).await?;

@@ -14,6 +14,8 @@ use super::{
     check::check_file,
     detached,
     instance::GuestMessage,
+    operation::{OperationError, Order},
+    state::{Owner, Place, StateScope, StateUsage},
     status::{Stage, State},
     test_guest::{Handle, TestGuest},
     test_host::{Host, section},
@@ -302,4 +304,24 @@ async fn a_file_can_be_checked_without_being_served() {
     assert_eq!((checked.plugin.as_str(), checked.version.as_str(), checked.imports), ("a", "1.0.0", vec!["clock"]));
     config.plugin_defaults.grants.interfaces.clear();
     assert!(check_file(&config, &path).await.unwrap_err().to_string().contains("`clock`, which it is not granted"));
+}
+
+#[tokio::test]
+async fn operators_see_and_drop_what_a_plugin_remembers_whether_or_not_it_still_has_a_file() {
+    let host = Host::start(&[("idle", handling("1.0.0", &["idle"]))], |_| ()).await;
+    let (gone, owner) = (Arc::from("gone"), Owner::Plugin);
+    let place = Place { plugin: &gone, owner: &owner, quota: 1_000, now: 0 };
+    host.plugins.shared.state.set(place, "k", b"v", None).await.unwrap();
+    let order = Order { by: "alice".into(), why: "it is gone".into() };
+    assert_eq!(host.plugins.state_usage("idle").unwrap(), StateUsage::none("idle"));
+    assert_eq!(host.plugins.state_usage("gone").unwrap().plugin_wide.entries, 1);
+    let other_scope = host.plugins.forget_state("gone", Some(StateScope::User), &order).await.unwrap();
+    assert_eq!((other_scope.entries, host.plugins.state_usage("gone").unwrap().plugin_wide.bytes), (0, 66));
+    let forgotten = host.plugins.forget_state("gone", None, &order).await.unwrap();
+    assert_eq!((forgotten.bytes, forgotten.entries), (66, 1));
+    assert_eq!(host.plugins.state_usage("gone").unwrap(), StateUsage::none("gone"));
+    assert!(matches!(host.plugins.state_usage("unheard-of"), Err(OperationError::UnknownPlugin(_))));
+    let unknown = host.plugins.forget_state("unheard-of", None, &order).await;
+    assert!(matches!(unknown, Err(OperationError::UnknownPlugin(_))));
+    host.stop().await;
 }

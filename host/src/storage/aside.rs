@@ -1,20 +1,21 @@
 //! A file that cannot be believed makes way, but not for good: someone may want to know what was in it.
 
 use std::{
+    fmt::Display,
     fs, io,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Unreadable, beside};
+use super::beside;
 
-/// Enough to see whether it happens again and again. Each may be as large as all sessions together.
+/// Enough to see whether it happens again and again. Each may be as large as all sessions, or all state, together.
 const MAX_KEPT: usize = 3;
 
 const MARK: &str = "unreadable-";
 
 /// Gives the file another name, and says in the log what that costs.
-pub(super) fn set_aside(path: &Path, fault: &Unreadable) -> io::Result<()> {
+pub(super) fn set_aside(path: &Path, fault: &impl Display, lost: &'static str) -> io::Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let to = free_name(path, now);
     fs::rename(path, &to)?;
@@ -22,7 +23,7 @@ pub(super) fn set_aside(path: &Path, fault: &Unreadable) -> io::Result<()> {
         path = %path.display(),
         set_aside_as = %to.display(),
         %fault,
-        "the sessions, stored answers and topic histories of the last run are lost: the file that holds them cannot be used. Its clients will get `resume_failed`",
+        "{lost}: the file cannot be used",
     );
     remove_oldest(path);
     Ok(())
@@ -71,7 +72,7 @@ mod tests {
         }
         for content in 0..10_u8 {
             fs::write(&path, [content]).unwrap();
-            set_aside(&path, &Unreadable::Panicked(String::new())).unwrap();
+            set_aside(&path, &"a reason", "nothing is lost").unwrap();
         }
         assert!(!path.exists());
         let mut left: Vec<Vec<u8>> = kept(&path).iter().map(|(_, path)| fs::read(path).unwrap()).collect();

@@ -77,6 +77,13 @@ pub(crate) struct Rollout {
     pub outcome: &'static str,
 }
 
+/// Labels `plugin`, `scope` of state.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct PluginScope {
+    pub plugin: Arc<str>,
+    pub scope: &'static str,
+}
+
 macro_rules! metrics {
     ($($field:ident: $kind:ty = $make:expr, $name:literal, $unit:expr, $labels:literal, $help:literal;)+) => {
         /// Handles to count with. One per host, so that several hosts in a process keep apart.
@@ -161,6 +168,16 @@ metrics! {
     plugin_circuit: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_circuit", None, "`plugin`, `version`", "Of each version that is serving: 0 while its calls are let in, 2 while it is left alone because they failed, 1 while one call tries it";
     plugin_circuit_openings: Family<Plugin, Counter> = Family::default(), "plugin_circuit_openings", None, "`plugin`", "Times that a version was left alone because its calls failed, trials that failed among them";
     plugin_poisoned_messages: Family<Plugin, Counter> = Family::default(), "plugin_poisoned_messages", None, "`plugin`", "Messages and calls of tools that were not run, because the same ones had brought the handler down";
+    state_bytes: Family<PluginScope, Gauge> = Family::default(), "state", Some(Unit::Bytes), "`plugin`, `scope`: `connection`, `user` or `plugin`", "What plugins remember: keys, values, and 64 bytes for each entry";
+    state_entries: Family<PluginScope, Gauge> = Family::default(), "state_entries", None, "`plugin`, `scope`", "Its entries; those that have ended count until they are dropped";
+    state_owners: Family<PluginScope, Gauge> = Family::default(), "state_owners", None, "`plugin`, `scope`", "Sessions or users for which a plugin remembers something";
+    state_cached: Gauge = Gauge::default(), "state_cached", Some(Unit::Bytes), "", "Of the state on disk, what is in memory as well, about";
+    state_file: Gauge = Gauge::default(), "state_file", Some(Unit::Bytes), "", "The file `state.redb`";
+    state_backlog: Gauge = Gauge::default(), "state_backlog", Some(Unit::Bytes), "", "State that waits to be written, after the last commit";
+    state_flushes: Family<Outcome, Counter> = Family::default(), "state_flushes", None, "`outcome`: `written` or `failed`", "Commits of state to the disk";
+    state_flush_duration: Histogram = seconds(), "state_flush_duration", Some(Unit::Seconds), "", "One commit of state, until it is on the disk";
+    state_reads: Counter = Counter::default(), "state_reads", None, "", "Times that state was not in memory and was read from the disk";
+    state_refused: Family<Reason, Counter> = Family::default(), "state_refused", None, "`reason`: `quota`, `full`, `owners`, `behind` or `unreadable`", "Operations on state that were refused";
     config_reloads: Family<Outcome, Counter> = Family::default(), "config_reloads", None, "`outcome`: `applied` or `refused`", "Saved config files";
 }
 
@@ -211,6 +228,12 @@ mod tests {
         metrics.plugin_handovers.get_or_create(&plugin_outcome).inc();
         metrics.plugin_instances_kept.get_or_create(&plugin).inc();
         metrics.plugin_instances_put_away.get_or_create(&PluginReason { plugin: "echo".into(), reason: "age" }).inc();
+        let scope = PluginScope { plugin: "echo".into(), scope: "user" };
+        metrics.state_bytes.get_or_create(&scope).inc();
+        metrics.state_entries.get_or_create(&scope).inc();
+        metrics.state_owners.get_or_create(&scope).inc();
+        metrics.state_flushes.get_or_create(&Outcome { outcome: "written" }).inc();
+        metrics.state_refused.get_or_create(&Reason { reason: "quota" }).inc();
         metrics.plugin_log_lines_dropped.get_or_create(&plugin).inc();
         let version = PluginVersionLabel { plugin: "echo".into(), version: "1.0.0".into() };
         metrics.plugin_serving.get_or_create(&version).set(1);

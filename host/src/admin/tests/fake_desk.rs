@@ -4,10 +4,11 @@ use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
-use super::super::{Fetch, Operation, PluginDesk, SessionSummary};
+use super::super::{Fetch, Forgetting, Operation, PluginDesk, SessionSummary};
 use crate::plugin::{
     LoadFailure, PluginStatus,
     operation::{Deployment, Done, OperationError, Order, Role, VersionSummary},
+    state::{StateForgotten, StateScope, StateUsage},
     status::{Stage, State},
 };
 
@@ -121,6 +122,15 @@ impl PluginDesk for FakeDesk {
     fn set_enabled(&self, plugin: String, enabled: bool, order: Order) -> Operation {
         self.take(format!("enabled {plugin} {enabled}"), &order);
         Self::done(plugin)
+    }
+
+    fn state_usage(&self, plugin: &str) -> Result<StateUsage, OperationError> {
+        known(plugin).map(|()| StateUsage::none(plugin))
+    }
+
+    fn forget_state(&self, plugin: String, scope: Option<StateScope>, order: Order) -> Forgetting {
+        self.take(format!("forget {plugin} {scope:?}"), &order);
+        Box::pin(async move { known(&plugin).map(|()| StateForgotten { plugin, scope, bytes: 0, entries: 0 }) })
     }
 }
 

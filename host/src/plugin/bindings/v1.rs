@@ -11,6 +11,7 @@ wasmtime::component::bindgen!({
         "switchboard:plugin/toolbox": async,
         "switchboard:plugin/runs.start": async,
         "switchboard:plugin/http": async,
+        "switchboard:plugin/state": async,
     },
     exports: { default: async },
 });

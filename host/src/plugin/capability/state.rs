@@ -1,32 +1,34 @@
-//! `state`: what a plugin remembers from one call to the next. The store is in `state_store`; here it
+//! `state`: what a plugin remembers from one call to the next. The store is in `plugin::state`; here it
 //! is decided under whose name.
-
-use std::time::{Duration, Instant};
 
 use super::super::{
     bindings::state::{Host, Scope, StateError},
     call_state::CallState,
-    state_store::{Owner, Place, StateFault, StateStore},
+    state::{Owner, Place, StateFault, now},
 };
 
 impl Host for CallState {
-    fn get(&mut self, in_: Scope, key: String) -> Result<Option<Vec<u8>>, StateError> {
-        self.within(in_, |store, place| store.get(place, &key))
+    async fn get(&mut self, in_: Scope, key: String) -> Result<Option<Vec<u8>>, StateError> {
+        let owner = self.owner(in_);
+        Ok(self.version.shared.state.get(self.place(&owner), &key).await?)
     }
 
-    fn set(&mut self, in_: Scope, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<(), StateError> {
-        self.within(in_, |store, place| store.set(place, &key, value, ttl_ms.map(Duration::from_millis)))
+    async fn set(&mut self, in_: Scope, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<(), StateError> {
+        let owner = self.owner(in_);
+        Ok(self.version.shared.state.set(self.place(&owner), &key, &value, ttl_ms).await?)
     }
 
-    fn delete(&mut self, in_: Scope, key: String) -> Result<bool, StateError> {
-        self.within(in_, |store, place| store.delete(place, &key))
+    async fn delete(&mut self, in_: Scope, key: String) -> Result<bool, StateError> {
+        let owner = self.owner(in_);
+        Ok(self.version.shared.state.delete(self.place(&owner), &key).await?)
     }
 
-    fn increment(&mut self, in_: Scope, key: String, by: i64) -> Result<i64, StateError> {
-        self.within(in_, |store, place| store.increment(place, &key, by))
+    async fn increment(&mut self, in_: Scope, key: String, by: i64) -> Result<i64, StateError> {
+        let owner = self.owner(in_);
+        Ok(self.version.shared.state.increment(self.place(&owner), &key, by).await?)
     }
 
-    fn compare_and_set(
+    async fn compare_and_set(
         &mut self,
         in_: Scope,
         key: String,
@@ -34,32 +36,26 @@ impl Host for CallState {
         value: Vec<u8>,
         ttl_ms: Option<u64>,
     ) -> Result<bool, StateError> {
-        let ttl = ttl_ms.map(Duration::from_millis);
-        self.within(in_, |store, place| store.compare_and_set(place, &key, expected.as_deref(), value, ttl))
+        let owner = self.owner(in_);
+        let (place, expected) = (self.place(&owner), expected.as_deref());
+        Ok(self.version.shared.state.compare_and_set(place, &key, expected, &value, ttl_ms).await?)
     }
 }
 
 impl CallState {
-    fn within<T>(
-        &self,
-        scope: Scope,
-        operation: impl FnOnce(&StateStore, Place<'_>) -> Result<T, StateFault>,
-    ) -> Result<T, StateError> {
+    fn owner(&self, scope: Scope) -> Owner {
         let caller = &self.context.caller;
-        let owner = match scope {
+        match scope {
             Scope::Connection => Owner::Session(caller.session_id.clone()),
             Scope::User => {
                 Owner::User { tenant: caller.principal.tenant.clone(), subject: caller.principal.subject.clone() }
             }
             Scope::Plugin => Owner::Plugin,
-        };
-        let place = Place {
-            plugin: &self.version.name,
-            owner: &owner,
-            quota: self.version.limits.max_state_bytes,
-            now: Instant::now(),
-        };
-        operation(&self.version.shared.state, place).map_err(StateError::from)
+        }
+    }
+
+    fn place<'a>(&'a self, owner: &'a Owner) -> Place<'a> {
+        Place { plugin: &self.version.name, owner, quota: self.version.limits.max_state_bytes, now: now() }
     }
 }
 
@@ -67,9 +63,12 @@ impl From<StateFault> for StateError {
     fn from(fault: StateFault) -> Self {
         match fault {
             StateFault::Key(_) => Self::Invalid(fault.to_string()),
-            StateFault::Quota { .. } | StateFault::TooManyOwners => Self::QuotaExceeded(fault.to_string()),
+            StateFault::Quota { .. } => Self::QuotaExceeded(fault.to_string()),
+            StateFault::Full { .. } | StateFault::TooManyOwners | StateFault::Behind => {
+                Self::LimitExceeded(fault.to_string())
+            }
             StateFault::NotANumber => Self::NotANumber,
-            StateFault::SessionEnded => Self::Other(fault.to_string()),
+            StateFault::SessionEnded | StateFault::Unreadable => Self::Other(fault.to_string()),
         }
     }
 }
