@@ -1,194 +1,217 @@
-//! The edge that faces operators, on a listener of its own: metrics, health, what is loaded, what is set.
+//! The edge that faces operators, on a listener of its own: what runs, what is set, and how to change it.
 //!
-//! It asks for no token, so it listens on this machine alone unless told otherwise. Who else runs on this
-//! machine is trusted; web pages in the operator's browser are not. So it answers only requests that name
-//! this machine in their Host header (a page could point its own name here: DNS rebinding), and none that
-//! name another origin. It changes one thing: which tokens are revoked.
+//! Every request carries a token with the scope that its route needs (`gate`); what is scraped or probed
+//! by machines (metrics, health) needs none, and neither does the description of the routes. There is no
+//! TLS here, so it listens on this machine alone unless told otherwise. Web pages in an operator's browser
+//! are kept out as well: a request is answered only if it names this machine in its Host header (a page
+//! could point its own name here: DNS rebinding), and no other origin.
+//!
+//! Reading order: this file (which route needs what), `gate`, `problem` with `body`, then a file for each
+//! subject. `openapi` writes down what the handlers say of themselves.
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     middleware,
     response::{IntoResponse, Response},
-    routing::get,
 };
-use serde_json::json;
-use switchboard_protocol::{ErrorCode, ErrorPayload};
+use serde::Serialize;
+use switchboard_protocol::ErrorCode;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use utoipa::{ToSchema, openapi::OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{config::LiveConfig, telemetry::Metrics};
+use crate::{
+    auth::operator::{Operators, Scope},
+    config::LiveConfig,
+    telemetry::{Metrics, recent::Recent},
+};
 
+mod body;
+mod desk;
+mod gate;
 mod host_check;
+mod logs;
+mod openapi;
+mod operations;
+mod plugins;
+mod problem;
 mod revocations;
+mod sessions;
+#[cfg(test)]
+mod tests;
+mod token_routes;
+mod trail;
+mod wrong_tokens;
 
+pub(crate) use desk::{Operation, PluginDesk};
 pub(crate) use revocations::RevocationDesk;
+pub(crate) use sessions::SessionSummary;
+
+use gate::Gate;
+use problem::Problem;
+use wrong_tokens::WrongTokens;
 
 /// `Err` says why not, for people.
 pub(crate) type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// A JSON document, made at each request.
-pub(crate) type Report = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+/// All sessions, or those of one subject.
+pub(crate) type SessionSource = Arc<dyn Fn(Option<&str>) -> Vec<SessionSummary> + Send + Sync>;
 
-/// What the routes tell of.
-#[derive(Clone)]
-pub(crate) struct AdminState {
+/// What the routes tell of, and work with.
+pub(crate) struct Parts {
     pub metrics: Arc<Metrics>,
     pub config: LiveConfig,
     pub readiness: Readiness,
-    pub plugins: Report,
+    pub desk: Arc<dyn PluginDesk>,
+    pub sessions: SessionSource,
     pub revocations: RevocationDesk,
+    pub operators: Arc<Operators>,
+    pub recent: Arc<Recent>,
+    pub tasks: TaskTracker,
+    /// The host is about to stop.
+    pub draining: CancellationToken,
+}
+
+#[derive(Clone)]
+struct AdminState {
+    metrics: Arc<Metrics>,
+    config: LiveConfig,
+    readiness: Readiness,
+    desk: Arc<dyn PluginDesk>,
+    sessions: SessionSource,
+    revocations: RevocationDesk,
+    operators: Arc<Operators>,
+    recent: Arc<Recent>,
+    tasks: TaskTracker,
+    draining: CancellationToken,
+    uploads: Arc<Semaphore>,
+    document: Arc<OpenApi>,
 }
 
 /// As OpenMetrics 1.0 registers it.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What else than GET there is.
-const METHODS: &str = "use GET; POST goes to /revocations, and DELETE to /revocations/{id}";
-
 /// All routes of the admin listener.
-pub(crate) fn router(state: AdminState) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(health))
-        .route("/readyz", get(ready))
-        .route("/plugins", get(plugins))
-        .route("/config", get(config))
-        .merge(revocations::routes())
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(state.config.clone(), host_check::require_own_host))
-        .with_state(state)
+pub(crate) fn router(parts: Parts) -> Router {
+    let gate = Gate { operators: parts.operators.clone(), wrong: Arc::new(WrongTokens::default()) };
+    let (routes, document) = described(&gate);
+    let own_host = middleware::from_fn_with_state(parts.config.clone(), host_check::require_own_host);
+    let Parts { metrics, config, readiness, desk, sessions, revocations, operators, recent, tasks, draining } = parts;
+    routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed).layer(own_host).with_state(AdminState {
+        metrics,
+        config,
+        readiness,
+        desk,
+        sessions,
+        revocations,
+        operators,
+        recent,
+        tasks,
+        draining,
+        uploads: operations::uploads(),
+        document: Arc::new(document),
+    })
 }
 
+/// Which route needs what, and the document that says so.
+fn described(gate: &Gate) -> (Router<AdminState>, OpenApi) {
+    let open = OpenApiRouter::new()
+        .routes(routes!(metrics))
+        .routes(routes!(health))
+        .routes(routes!(ready))
+        .routes(routes!(openapi::serve));
+    let read = OpenApiRouter::new()
+        .routes(routes!(config))
+        .merge(plugins::routes())
+        .merge(logs::routes())
+        .merge(sessions::routes())
+        .merge(trail::routes())
+        .merge(revocations::readable());
+    let admin = OpenApiRouter::new().merge(token_routes::routes()).merge(revocations::changing());
+    let (routes, mut document) = OpenApiRouter::with_openapi(openapi::empty())
+        .merge(open)
+        .merge(gate.guard(Scope::Read, read))
+        .merge(gate.guard(Scope::Deploy, operations::routes()))
+        .merge(gate.guard(Scope::Admin, admin))
+        .split_for_parts();
+    openapi::complete(&mut document);
+    (routes, document)
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Health {
+    status: &'static str,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// A setting in force.
+#[derive(Debug, Serialize, ToSchema)]
+struct SettingInForce {
+    /// Its path, such as `server.listen`.
+    setting: String,
+    value: serde_json::Value,
+    /// Where the value comes from: a line of the file, a variable, a flag, or the default.
+    origin: String,
+}
+
+/// Metrics
+///
+/// In the OpenMetrics text format, which Prometheus reads.
+#[utoipa::path(get, path = "/metrics", tag = "host", responses(
+    (status = 200, description = "OpenMetrics 1.0", body = String, content_type = "application/openmetrics-text"),
+))]
 async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, OPENMETRICS)], state.metrics.render())
 }
 
-async fn health() -> Json<serde_json::Value> {
-    Json(json!({ "status": "ok" }))
+/// Whether the process is alive
+#[utoipa::path(get, path = "/healthz", tag = "host", responses((status = 200, description = "It is", body = Health)))]
+async fn health() -> Json<Health> {
+    Json(Health { status: "ok", reason: None })
 }
 
-async fn ready(State(state): State<AdminState>) -> (StatusCode, Json<serde_json::Value>) {
+/// Whether the host should get traffic
+#[utoipa::path(get, path = "/readyz", tag = "host", responses(
+    (status = 200, description = "It should", body = Health),
+    (status = 503, description = "It should not; `reason` says why", body = Health),
+))]
+async fn ready(State(state): State<AdminState>) -> (StatusCode, Json<Health>) {
     match (state.readiness)() {
-        Ok(()) => (StatusCode::OK, Json(json!({ "status": "ready" }))),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "not_ready", "reason": reason }))),
+        Ok(()) => (StatusCode::OK, Json(Health { status: "ready", reason: None })),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, Json(Health { status: "not_ready", reason: Some(reason) })),
     }
 }
 
-async fn plugins(State(state): State<AdminState>) -> Json<serde_json::Value> {
-    Json((state.plugins)())
+/// The settings in force
+///
+/// Without secrets, and with the place that each value comes from.
+#[utoipa::path(get, path = "/config", tag = "host", responses(
+    (status = 200, description = "All of them", body = [SettingInForce]),
+))]
+async fn config(State(state): State<AdminState>) -> Json<Vec<SettingInForce>> {
+    let shown = |effective: &crate::config::effective::Effective| SettingInForce {
+        setting: effective.path.clone(),
+        value: effective.value.clone(),
+        origin: effective.origin.to_string(),
+    };
+    Json(state.config.effective().iter().map(shown).collect())
 }
 
-/// What is in force, and where each value came from.
-async fn config(State(state): State<AdminState>) -> Json<serde_json::Value> {
-    Json(state.config.effective().iter().map(crate::config::effective::Effective::to_json).collect())
-}
-
-async fn not_found(uri: axum::http::Uri) -> Response {
-    let problem = ErrorPayload::new(ErrorCode::NotFound, format!("there is no {} here", uri.path()))
-        .with_help("the routes are /metrics, /healthz, /readyz, /plugins, /config and /revocations");
-    refusal(ErrorCode::NotFound, problem)
+async fn not_found(uri: Uri) -> Response {
+    Problem::new(ErrorCode::NotFound, format!("there is no {} here", uri.path()))
+        .help("GET /openapi.json describes all routes")
+        .into_response()
 }
 
 async fn method_not_allowed(method: axum::http::Method) -> Response {
-    let problem =
-        ErrorPayload::new(ErrorCode::MethodNotAllowed, format!("{method} is not answered here")).with_help(METHODS);
-    refusal(ErrorCode::MethodNotAllowed, problem)
-}
-
-fn refusal(code: ErrorCode, problem: ErrorPayload) -> Response {
-    let status = StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, Json(problem)).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::{
-        io::{AsyncReadExt as _, AsyncWriteExt as _},
-        net::{TcpListener, TcpStream},
-    };
-    use tokio_util::task::TaskTracker;
-
-    use super::*;
-    use crate::{
-        auth::revocation::Revocations,
-        config::{check, raw::Sources},
-    };
-
-    async fn serve(ready: Result<(), String>) -> std::net::SocketAddr {
-        let config = LiveConfig::from_checked(check::check(&Sources::default(), None).unwrap());
-        let folder = tempfile::tempdir().unwrap();
-        let state = AdminState {
-            metrics: Metrics::new(),
-            config,
-            readiness: Arc::new(move || ready.clone()),
-            plugins: Arc::new(|| json!([{ "name": "echo" }])),
-            revocations: RevocationDesk {
-                revocations: Revocations::open(folder.path(), Metrics::new()).unwrap(),
-                end_sessions: Arc::new(|| 3),
-                tasks: TaskTracker::new(),
-            },
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = router(state).into_make_service_with_connect_info::<std::net::SocketAddr>();
-        TaskTracker::new().spawn(async move {
-            let _folder = folder;
-            axum::serve(listener, router).await
-        });
-        address
-    }
-
-    /// The status and the rest of the answer.
-    async fn ask(address: std::net::SocketAddr, method: &str, path: &str, host: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        (answer[9..12].parse().unwrap(), answer)
-    }
-
-    #[tokio::test]
-    async fn every_route_answers() {
-        let address = serve(Ok(())).await;
-        for (path, expected) in [
-            ("/metrics", "# EOF"),
-            ("/metrics", OPENMETRICS),
-            ("/healthz", r#"{"status":"ok"}"#),
-            ("/readyz", r#"{"status":"ready"}"#),
-            ("/plugins", r#"[{"name":"echo"}]"#),
-            ("/config", r#""setting":"server.listen","value":"127.0.0.1:8080""#),
-        ] {
-            let (status, answer) = ask(address, "GET", path, "localhost").await;
-            assert_eq!(status, 200, "{path}");
-            assert!(answer.contains(expected), "{path}: {answer}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_host_that_is_not_ready_says_why() {
-        let address = serve(Err("the plugin `agent` is required and failed".to_owned())).await;
-        let (status, answer) = ask(address, "GET", "/readyz", "localhost").await;
-        assert_eq!(status, 503);
-        assert!(answer.contains("`agent` is required"), "{answer}");
-        assert_eq!(ask(address, "GET", "/healthz", "localhost").await.0, 200);
-    }
-
-    #[tokio::test]
-    async fn refusals_are_errors_of_the_wire() {
-        let address = serve(Ok(())).await;
-        for (method, path, host, status, code) in [
-            ("GET", "/nothing", "localhost", 404, "NOT_FOUND"),
-            ("POST", "/config", "localhost", 405, "METHOD_NOT_ALLOWED"),
-            ("GET", "/config", "evil.example", 403, "HOST_REFUSED"),
-            ("GET", "/config", "localhost.evil.example:9090", 403, "HOST_REFUSED"),
-        ] {
-            let (found, answer) = ask(address, method, path, host).await;
-            assert_eq!(found, status, "{method} {path} {host}");
-            assert!(answer.contains(&format!("\"code\":\"{code}\"")) && answer.contains("\"recoverable\""), "{answer}");
-        }
-    }
+    Problem::new(ErrorCode::MethodNotAllowed, format!("{method} is not answered here"))
+        .help("see the `Allow` header; GET /openapi.json describes all routes")
+        .into_response()
 }

@@ -5,7 +5,7 @@
 //!
 //! Reading order: `carrier` (where the token is), `verifier` (whether it is genuine), `claims` (who it
 //! names), `keys` (what it is checked with), `ticket` and `expiry` (what comes of it later), `revocation`
-//! (what ends it early).
+//! (what ends it early). `operator` is apart from all of these: tokens of those who operate the server.
 
 use std::{
     net::IpAddr,
@@ -24,6 +24,7 @@ mod carrier;
 mod claims;
 pub(crate) mod expiry;
 pub(crate) mod keys;
+pub(crate) mod operator;
 pub(crate) mod revocation;
 pub(crate) mod signing;
 #[cfg(test)]

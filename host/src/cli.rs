@@ -4,12 +4,16 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod admin;
+mod admin_client;
+mod audit;
 mod config;
 mod connect;
 pub(crate) mod duration;
 mod plugin;
 mod revoke;
 mod serve;
+mod table;
 mod token;
 
 use crate::host::Service;
@@ -34,8 +38,12 @@ enum Command {
     Connect(connect::ConnectArgs),
     /// Revoke tokens, and close the connections that use them
     Revoke(revoke::RevokeArgs),
-    /// Make, build and check plugins
+    /// Make, build, check and operate plugins
     Plugin(plugin::PluginArgs),
+    /// Show what operators and the host itself did lately
+    Audit(audit::AuditArgs),
+    /// Say who may operate a running host
+    Admin(admin::AdminCommandArgs),
 }
 
 /// Runs the command that was given, and returns how the process is to end: 0 when all went well, 1 when
@@ -61,6 +69,8 @@ fn run(service: Service) -> ExitCode {
         Command::Connect(args) => runtime().and_then(|runtime| runtime.block_on(connect::run(args))).map(success),
         Command::Revoke(args) => runtime().and_then(|runtime| runtime.block_on(revoke::run(args))).map(success),
         Command::Plugin(args) => plugin::run(args).map(success),
+        Command::Audit(args) => runtime().and_then(|runtime| runtime.block_on(audit::run(args))).map(success),
+        Command::Admin(args) => runtime().and_then(|runtime| runtime.block_on(admin::run(args))).map(success),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -3,13 +3,12 @@
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use serde_json::json;
 use tokio::{net::TcpListener, time::MissedTickBehavior};
 
 use crate::{
-    admin::{self, AdminState, RevocationDesk},
+    admin::{self, RevocationDesk},
     admission::Admission,
-    auth::{Authenticator, revocation::Revocations},
+    auth::{Authenticator, operator::Operators, revocation::Revocations},
     config::{Config, LiveConfig, check::Checked, raw::Sources, reload},
     dispatch::{Dispatcher, PRESENCE_WINDOW, Parts},
     plugin::{PluginStatus, Plugins},
@@ -20,6 +19,8 @@ use crate::{
     tools::Toolbox,
     transport::{self, Edge, listener},
 };
+
+mod desk;
 
 pub(crate) use crate::transport::Service;
 
@@ -53,10 +54,14 @@ impl Host {
         let metrics = Metrics::new();
         // First of all what can only fail for one reason, before minutes of other work.
         let revocations = Revocations::open(&now.server.data_dir, metrics.clone())?;
+        let operators = Operators::open(&now.server.data_dir)?;
         let store = Arc::new(Store::open(&now.server.data_dir)?);
         let listener = bind(now.server.listen, "--listen").await?;
         let admin_listener = bind(now.server.admin_listen, "--admin-listen").await?;
         let (address, admin_address) = (listener.local_addr()?, admin_listener.local_addr()?);
+        if !admin_address.ip().is_loopback() {
+            tracing::warn!(%admin_address, "operators are listened to beyond this machine, and without TLS: their tokens can be read on the way");
+        }
 
         let shutdown = Shutdown::default();
         let Shutdown { tasks, stop, .. } = &shutdown;
@@ -92,20 +97,27 @@ impl Host {
             dispatcher: dispatcher.clone(),
             shutdown: shutdown.clone(),
         });
-        let (readiness, statuses) = (edge.clone(), plugins.clone());
-        let admin = admin::router(AdminState {
+        let (readiness, listed) = (edge.clone(), sessions.clone());
+        let admin = admin::router(admin::Parts {
             config: config.clone(),
             metrics: metrics.clone(),
-            plugins: Arc::new(move || json!(statuses.statuses())),
+            desk: Arc::new(desk::Desk { plugins: plugins.clone() }),
             readiness: Arc::new(move || readiness.readiness()),
+            sessions: Arc::new(move |user| desk::sessions(&listed, user)),
+            operators,
+            recent: telemetry::tracing::recent(),
+            tasks: tasks.clone(),
+            draining: shutdown.draining.clone(),
             revocations: RevocationDesk {
                 revocations,
                 end_sessions: Arc::new(move || revoker.end_revoked()),
                 tasks: tasks.clone(),
             },
         });
-        tasks.spawn(listener::accept(listener, transport::http::router(edge), metrics.clone(), shutdown.clone()));
-        tasks.spawn(listener::accept(admin_listener, admin, metrics, shutdown.clone()));
+        let clients = transport::http::router(edge);
+        let (to_clients, to_operators) = (listener::CLIENT_LIMIT, listener::OPERATOR_LIMIT);
+        tasks.spawn(listener::accept(listener, clients, to_clients, metrics.clone(), shutdown.clone()));
+        tasks.spawn(listener::accept(admin_listener, admin, to_operators, metrics, shutdown.clone()));
         tracing::info!(%address, %admin_address, "listening");
         Ok(Self { config, plugins, sessions, dispatcher, store, shutdown, address, admin_address })
     }

@@ -1,6 +1,8 @@
 //! What operators see: metrics, traces and log lines. Written from the start, not added later.
 
+mod collector;
 pub(crate) mod metrics;
+pub(crate) mod recent;
 pub(crate) mod redact;
 pub(crate) mod tracing;
 

@@ -99,8 +99,18 @@ error_codes! {
     NotFound = "NOT_FOUND", 404, true, "GET /ws/config lists the endpoints";
     /// The route does not answer this method.
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, true, "see the `Allow` header";
-    /// The body of a request to operate the server is not declared as JSON.
-    MediaTypeUnsupported = "MEDIA_TYPE_UNSUPPORTED", 415, true, "send JSON with `Content-Type: application/json`";
+    /// The body of a request to operate the server is not declared as what the route takes.
+    MediaTypeUnsupported = "MEDIA_TYPE_UNSUPPORTED", 415, true, "send JSON with `Content-Type: application/json`, and components with `application/wasm`";
+    /// A request to operate the server carries no token.
+    AdminTokenMissing = "ADMIN_TOKEN_MISSING", 401, false, "send a token of the admin listener as `Authorization: Bearer sba_…`; `switchboard admin token create` makes one";
+    /// A token of the admin listener is not known, has expired, or was revoked.
+    AdminTokenInvalid = "ADMIN_TOKEN_INVALID", 401, false, "get a new one with `switchboard admin token create`";
+    /// The token allows less than what was asked for.
+    AdminScopeInsufficient = "ADMIN_SCOPE_INSUFFICIENT", 403, false, "use a token with the scope that the error names";
+    /// What an operator asked for does not go with how things are at the moment.
+    OperationConflict = "OPERATION_CONFLICT", 409, true, "look at how things are, and ask for what goes with it";
+    /// A component that was deployed does not come to traffic; what served before goes on.
+    ComponentUnfit = "COMPONENT_UNFIT", 422, true, "correct what `stage` and `reason` name; `switchboard plugin check` says the same without a server";
     /// An operator asked for one revocation of tokens more than the server holds.
     RevocationLimitReached = "REVOCATION_LIMIT_REACHED", 409, true, "take back those that are no longer needed, or revoke all tokens issued before a time";
 

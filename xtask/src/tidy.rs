@@ -40,7 +40,7 @@ const ALSO_ALLOWED: [(&str, &str); 9] = [
 ];
 
 /// A dependency, and the only places of the host that may name it.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
     ("axum", &["transport", "admin"]),
     ("hyper", &["transport", "admin"]),
     ("tokio_tungstenite", &["transport", "cli/connect"]),
@@ -50,8 +50,10 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("notify", &["plugin/directory", "config/reload"]),
     ("dashmap", &["session/registry", "topic/subscriptions", "admission"]),
     ("jsonschema", &["plugin/schema"]),
-    // Keys are fetched, and `switchboard revoke` asks a running host.
-    ("reqwest", &["auth", "cli/revoke"]),
+    // Keys are fetched, and commands ask a running host.
+    ("reqwest", &["auth", "cli/admin_client", "cli/admin", "cli/revoke", "cli/plugin"]),
+    // What describes the routes is where they are.
+    ("utoipa_axum", &["admin"]),
     ("governor", &["admission"]),
     ("redb", &["storage"]),
     ("wit_component", &["cli/plugin/build"]),

@@ -10,11 +10,11 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, header, uri::Authority},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
-use switchboard_protocol::{ErrorCode, ErrorPayload};
+use switchboard_protocol::ErrorCode;
 
-use super::refusal;
+use super::problem::Problem;
 use crate::config::LiveConfig;
 
 /// Lets requests through that were sent to this machine by one of its own names, and not by a page from
@@ -24,14 +24,14 @@ pub(super) async fn require_own_host(State(config): State<LiveConfig>, request: 
     // A request in absolute form names its host there, and that counts (RFC 9112, section 3.2.2).
     let host = request.uri().authority().cloned().or_else(|| single_host(request.headers()));
     let Some(host) = host.filter(|host| is_own(host, listen)) else {
-        let problem = ErrorPayload::new(ErrorCode::HostRefused, "the Host header does not name this machine")
-            .with_help("use localhost, a loopback address, or the address of `server.admin_listen`");
-        return refusal(ErrorCode::HostRefused, problem);
+        return Problem::new(ErrorCode::HostRefused, "the Host header does not name this machine")
+            .help("use localhost, a loopback address, or the address of `server.admin_listen`")
+            .into_response();
     };
     if !is_own_origin(request.headers(), &host) {
-        let problem = ErrorPayload::new(ErrorCode::OriginRefused, "the Origin header names another origin than this")
-            .with_help("web pages may not ask here: use `switchboard revoke`, curl, or another client without Origin");
-        return refusal(ErrorCode::OriginRefused, problem);
+        return Problem::new(ErrorCode::OriginRefused, "the Origin header names another origin than this")
+            .help("web pages may not ask here: use the command line, curl, or another client without Origin")
+            .into_response();
     }
     next.run(request).await
 }

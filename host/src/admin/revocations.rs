@@ -1,36 +1,32 @@
 //! `/revocations`: end tokens before they expire, and the sessions that were opened with them.
 //!
 //! A change runs to its end even when its client leaves: a revocation that is stored while its sessions
-//! go on would be a silent half. What a web page can send without asking first (a form, or a request in
-//! no-CORS mode) is no JSON by its content type (Fetch, section 2.2.2), and DELETE is always asked for
-//! first; nobody answers such a preflight here.
+//! go on would be a silent half.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    Json, Router,
-    body::{self, Body},
-    extract::{ConnectInfo, Path, State},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse as _, Response},
-    routing::{delete, get},
+    Extension, Json,
+    body::Body,
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, StatusCode},
 };
-use serde_json::json;
-use switchboard_protocol::{ErrorCode, ErrorPayload};
-use tokio::time::timeout;
+use serde::Serialize;
+use switchboard_protocol::ErrorCode;
 use tokio_util::task::TaskTracker;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{AdminState, refusal};
+use super::{
+    AdminState,
+    body::{self, Name},
+    problem::{ErrorBody, Problem},
+};
 use crate::auth::{
     audit::{self, Revoking},
-    revocation::{MAX_REVOCATIONS, RevocationError, RevocationRequest, Revocations},
+    operator::Operator,
+    revocation::{MAX_REVOCATIONS, Revocation, RevocationError, RevocationRequest, Revocations},
 };
-
-/// Longest body: all names and the reason at their longest, each character escaped.
-const MAX_BODY_BYTES: usize = 16 * 1024;
-
-/// For the body to arrive.
-const BODY_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -41,106 +37,109 @@ pub(crate) struct RevocationDesk {
     pub tasks: TaskTracker,
 }
 
-pub(super) fn routes() -> Router<AdminState> {
-    Router::new().route("/revocations", get(list).post(revoke)).route("/revocations/{id}", delete(take_back))
+#[derive(Debug, Serialize, ToSchema)]
+struct RevocationList {
+    /// Oldest first.
+    revocations: Vec<Revocation>,
+    /// How many there can be.
+    limit: usize,
 }
 
-async fn list(State(state): State<AdminState>) -> Response {
-    let revocations = state.revocations.revocations.all();
-    Json(json!({ "revocations": revocations, "limit": MAX_REVOCATIONS })).into_response()
+#[derive(Debug, Serialize, ToSchema)]
+struct Revoked {
+    revocation: Revocation,
+    /// Those that were opened with one of these tokens.
+    sessions_ended: usize,
 }
 
+#[derive(Debug, Serialize, ToSchema)]
+struct TakenBack {
+    revocation: Revocation,
+}
+
+/// To look.
+pub(super) fn readable() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// To change something.
+pub(super) fn changing() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::new().routes(routes!(revoke)).routes(routes!(take_back))
+}
+
+/// Revocations of users' tokens that are in force
+#[utoipa::path(get, path = "/revocations", tag = "sessions", responses(
+    (status = 200, description = "All of them", body = RevocationList),
+))]
+async fn list(State(state): State<AdminState>) -> Json<RevocationList> {
+    Json(RevocationList { revocations: state.revocations.revocations.all(), limit: MAX_REVOCATIONS })
+}
+
+/// Revoke tokens of users, and end the sessions that were opened with them
+#[utoipa::path(post, path = "/revocations", tag = "sessions", request_body = RevocationRequest, responses(
+    (status = 201, description = "They are refused from now on", body = Revoked),
+    (status = 200, description = "A revocation that was there is as wide as this one now, too", body = Revoked),
+    (status = 400, description = "The request is wrong", body = ErrorBody),
+    (status = 409, description = "There are as many as there may be", body = ErrorBody),
+    (status = 413, description = "The body is too large", body = ErrorBody),
+    (status = 415, description = "The body is not declared as JSON", body = ErrorBody),
+    (status = 500, description = "It could not be stored, and is not in force", body = ErrorBody),
+))]
 async fn revoke(
     State(state): State<AdminState>,
-    ConnectInfo(operator): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(operator): Extension<Operator>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
-    let request = match read(&headers, body).await {
-        Ok(request) => request,
-        Err(problem) => return refused(problem),
-    };
+) -> Result<(StatusCode, Json<Revoked>), Problem> {
+    let request: RevocationRequest = body::json(&headers, body, EXAMPLE).await?;
     let desk = state.revocations;
     in_background(desk.clone(), move || {
         let (revocation, is_new) = desk.revocations.add(request).map_err(explained)?;
         let sessions_ended = (desk.end_sessions)();
-        audit::revocation(operator, &revocation, Revoking::Revoked { sessions_ended });
+        audit::revocation(peer, &operator.name, &revocation, Revoking::Revoked { sessions_ended });
         let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-        Ok((status, Json(json!({ "revocation": revocation, "sessions_ended": sessions_ended }))).into_response())
+        Ok((status, Json(Revoked { revocation, sessions_ended })))
     })
     .await
 }
 
+/// Take a revocation back
+///
+/// The tokens are good again; the sessions stay ended.
+#[utoipa::path(delete, path = "/revocations/{id}", tag = "sessions", params(("id" = String, Path)), responses(
+    (status = 200, description = "It is no longer in force", body = TakenBack),
+    (status = 404, description = "There is none of this id", body = ErrorBody),
+    (status = 500, description = "That could not be stored, and it is still in force", body = ErrorBody),
+))]
 async fn take_back(
     State(state): State<AdminState>,
-    ConnectInfo(operator): ConnectInfo<SocketAddr>,
-    Path(id): Path<String>,
-) -> Response {
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(operator): Extension<Operator>,
+    Name(id): Name,
+) -> Result<Json<TakenBack>, Problem> {
     let desk = state.revocations;
     in_background(desk.clone(), move || match desk.revocations.take_back(&id).map_err(explained)? {
         Some(revocation) => {
-            audit::revocation(operator, &revocation, Revoking::TakenBack);
-            Ok(Json(json!({ "revocation": revocation })).into_response())
+            audit::revocation(peer, &operator.name, &revocation, Revoking::TakenBack);
+            Ok(Json(TakenBack { revocation }))
         }
-        None => {
-            let problem = ErrorPayload::new(ErrorCode::NotFound, format!("there is no revocation {id:?}"));
-            Err((ErrorCode::NotFound, problem.with_help("GET /revocations lists those in force with their ids")))
-        }
+        None => Err(Problem::new(ErrorCode::NotFound, format!("there is no revocation {id:?}"))
+            .help("GET /revocations lists those in force with their ids")),
     })
     .await
 }
 
-/// The code, for the status, and the body.
-type Problem = (ErrorCode, ErrorPayload);
-
 /// Runs a change on a thread that may wait for the disk.
-async fn in_background(
+async fn in_background<T: Send + 'static>(
     desk: RevocationDesk,
-    change: impl FnOnce() -> Result<Response, Problem> + Send + 'static,
-) -> Response {
-    let done = desk.tasks.spawn_blocking(|| change().unwrap_or_else(refused)).await;
-    done.unwrap_or_else(|_| {
-        refused(problem(
-            ErrorCode::InternalError,
-            "the change was not finished".to_owned(),
-            "see GET /revocations for what is in force, and the server's log for the reason",
-        ))
-    })
-}
-
-async fn read(headers: &HeaderMap, body: Body) -> Result<RevocationRequest, Problem> {
-    if !is_json(headers) {
-        let error = "the Content-Type is not application/json".to_owned();
-        let help =
-            "send `Content-Type: application/json`; it keeps web pages from revoking through an operator's browser";
-        return Err(problem(ErrorCode::MediaTypeUnsupported, error, help));
-    }
-    let bytes = match timeout(BODY_LIMIT, body::to_bytes(body, MAX_BODY_BYTES)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            let error = format!("the body has more than {MAX_BODY_BYTES} bytes, or was cut off");
-            return Err(problem(ErrorCode::MessageTooLarge, error, EXAMPLE));
-        }
-        Err(_) => {
-            let error = format!("the body did not arrive within {} s", BODY_LIMIT.as_secs());
-            return Err(problem(ErrorCode::InvalidJson, error, EXAMPLE));
-        }
-    };
-    serde_json::from_slice(&bytes).map_err(|fault| {
-        let code = if fault.is_data() { ErrorCode::PayloadInvalid } else { ErrorCode::InvalidJson };
-        problem(code, fault.to_string(), EXAMPLE)
-    })
+    change: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    desk.tasks.spawn_blocking(change).await.unwrap_or_else(|_| Err(Problem::unfinished()))
 }
 
 const EXAMPLE: &str = "send one JSON object, such as {\"jti\":\"…\"}, {\"sub\":\"alice\"}, {\"sub\":\"alice\",\"tenant\":\"acme\"} or \
      {\"issued_before\":\"2026-01-31T12:00:00Z\"}; `reason` and `expires_at` may be added";
-
-/// The media type without its parameters, and not twice.
-fn is_json(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let first = types.next().and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
-    types.next().is_none() && first.is_some_and(|name| name.trim().eq_ignore_ascii_case("application/json"))
-}
 
 fn explained(error: RevocationError) -> Problem {
     let text = error.to_string();
@@ -162,11 +161,7 @@ fn explained(error: RevocationError) -> Problem {
 }
 
 fn problem(code: ErrorCode, error: String, help: &'static str) -> Problem {
-    (code, ErrorPayload::new(code, error).with_help(help))
-}
-
-fn refused((code, problem): Problem) -> Response {
-    refusal(code, problem)
+    Problem::new(code, error).help(help)
 }
 
 #[cfg(test)]
@@ -176,8 +171,10 @@ mod tests {
 
     #[test]
     fn a_full_list_has_a_code_of_its_own_and_names_the_ways_out() {
-        let (code, payload) = explained(RevocationError::Full(Full));
-        assert_eq!(code, ErrorCode::RevocationLimitReached);
-        assert!(payload.help.is_some_and(|help| help.contains("takes back") && help.contains("issued_before")));
+        let problem = explained(RevocationError::Full(Full));
+        let body = serde_json::to_value(ErrorBody::from(&problem)).unwrap();
+        assert_eq!(body["code"], ErrorCode::RevocationLimitReached.as_str());
+        let help = body["help"].as_str().unwrap();
+        assert!(help.contains("takes back") && help.contains("issued_before"), "{help}");
     }
 }

@@ -68,8 +68,8 @@ pub(crate) enum Revoking {
     TakenBack,
 }
 
-/// Tells of a change of what is revoked. `operator` is all that is known of who did it.
-pub(crate) fn revocation(operator: SocketAddr, revocation: &Revocation, what: Revoking) {
+/// Tells of a change of what is revoked. `by` is the name of the operator's token.
+pub(crate) fn revocation(operator: SocketAddr, by: &str, revocation: &Revocation, what: Revoking) {
     let (outcome, sessions_ended) = match what {
         Revoking::Revoked { sessions_ended } => ("revoked", Some(sessions_ended)),
         Revoking::TakenBack => ("taken_back", None),
@@ -83,6 +83,7 @@ pub(crate) fn revocation(operator: SocketAddr, revocation: &Revocation, what: Re
     tracing::warn!(
         target: TARGET,
         %operator,
+        by,
         outcome,
         id = revocation.id,
         token_id = jti,

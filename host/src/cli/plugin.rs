@@ -1,7 +1,8 @@
-//! `switchboard plugin`: what an author needs between an idea and a component in the plugin folder.
+//! `switchboard plugin`: what an author needs between an idea and a component in the plugin folder, and
+//! what an operator needs from there on.
 //!
-//! Building and checking happen here, on the author's machine; nothing in this module talks to a
-//! running host.
+//! Building and checking happen here, on the author's machine. All other commands ask a running host, on
+//! its admin listener.
 
 use std::path::PathBuf;
 
@@ -10,10 +11,24 @@ use clap::{Args, Subcommand};
 mod build;
 mod check;
 mod crates;
+mod deploy;
+mod enable;
+mod list;
+mod logs;
 mod new;
+mod pin;
+mod promote;
+mod rollback;
 mod toolchain;
+mod versions;
 
-/// Write, build and check plugins.
+use super::{
+    admin_client::{AdminArgs, AdminClient},
+    table,
+};
+use crate::plugin::operation::{Done, Role};
+
+/// Write, build, check and operate plugins.
 #[derive(Debug, Args)]
 pub(crate) struct PluginArgs {
     #[command(subcommand)]
@@ -38,6 +53,49 @@ enum PluginCommand {
     /// Runs what the host runs when a file appears in its plugin folder: the contract, imports against
     /// grants, the manifest, settings, and the self-test. Nothing is changed.
     Check(CheckArgs),
+    /// List the plugins of a running host.
+    List(list::ListArgs),
+    /// Bring a component to traffic.
+    ///
+    /// Returns when it serves, or says why it does not, in the words of `plugin check`. What served before
+    /// goes on until then.
+    Deploy(deploy::DeployArgs),
+    /// Give the canary all users.
+    Promote(promote::PromoteArgs),
+    /// Go back to an earlier version, or end the canary.
+    Rollback(rollback::RollbackArgs),
+    /// Put one session on one version, whatever share of users that has.
+    Pin(pin::PinArgs),
+    /// Serve a session like all others again.
+    Unpin(pin::UnpinArgs),
+    /// Switch a plugin on.
+    Enable(enable::EnableArgs),
+    /// Switch a plugin off: what it has begun finishes.
+    Disable(enable::EnableArgs),
+    /// List the versions that are kept of a plugin.
+    Versions(versions::VersionsArgs),
+    /// Show what a plugin says, and what the host says of it.
+    Logs(logs::LogsArgs),
+}
+
+/// What all commands take that ask a host.
+#[derive(Debug, Args)]
+struct HostArgs {
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// What all commands take that change something.
+#[derive(Debug, Args)]
+struct ChangeArgs {
+    /// Why, for the audit trail.
+    #[arg(long, default_value = "")]
+    why: String,
+    #[command(flatten)]
+    host: HostArgs,
 }
 
 #[derive(Debug, Args)]
@@ -86,5 +144,49 @@ pub(crate) fn run(args: PluginArgs) -> anyhow::Result<()> {
         PluginCommand::New(args) => new::run(args),
         PluginCommand::Build(args) => build::run(args),
         PluginCommand::Check(args) => check::run(args),
+        PluginCommand::List(args) => wait(list::run(args)),
+        PluginCommand::Deploy(args) => wait(deploy::run(args)),
+        PluginCommand::Promote(args) => wait(promote::run(args)),
+        PluginCommand::Rollback(args) => wait(rollback::run(args)),
+        PluginCommand::Pin(args) => wait(pin::pin(args)),
+        PluginCommand::Unpin(args) => wait(pin::unpin(args)),
+        PluginCommand::Enable(args) => wait(enable::run(args, true)),
+        PluginCommand::Disable(args) => wait(enable::run(args, false)),
+        PluginCommand::Versions(args) => wait(versions::run(args)),
+        PluginCommand::Logs(args) => wait(logs::run(args)),
+    }
+}
+
+fn wait(asking: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    super::runtime()?.block_on(asking)
+}
+
+/// Asks for a change, and prints what it has led to.
+async fn change(
+    plugin: &str,
+    operation: &str,
+    body: serde_json::Value,
+    host: &HostArgs,
+    text: impl FnOnce(&Done) -> String,
+) -> anyhow::Result<()> {
+    let done: Done = AdminClient::new(&host.admin)?.post(&["plugins", plugin, operation], &body).await?;
+    table::print(host.json, &done, || format!("{}\n", table::plain(&text(&done))))
+}
+
+/// A version, for people.
+fn named(done: &Done) -> String {
+    format!("{} {} ({})", done.plugin, done.version, short(&done.digest))
+}
+
+/// As many digits of a digest as tell versions apart; commands take them.
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Active => "active",
+        Role::Canary => "canary",
+        Role::Kept => "kept",
     }
 }

@@ -2,18 +2,15 @@
 //!
 //! It changes no file itself: the host writes its list, and nobody else may do so while it runs.
 
-use std::{io::Write as _, time::Duration};
+use std::io::Write as _;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
-use reqwest::{Client, Method, Url};
+use reqwest::Method;
 use serde::Deserialize;
-use switchboard_protocol::ErrorPayload;
 
+use super::admin_client::{AdminArgs, AdminClient};
 use crate::auth::revocation::{Moment, Revocation, RevocationRequest, Scope};
-
-/// The answer waits for a disk and for a look at every session.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What has no place beside `--list` and `--undo`, which also exclude each other.
 const OTHERS: [&str; 6] = ["jti", "sub", "tenant", "issued_before", "expires_at", "reason"];
@@ -49,9 +46,8 @@ pub(crate) struct RevokeArgs {
     /// Take a revocation back, by its id
     #[arg(long, group = "what", value_name = "ID", conflicts_with_all = OTHERS)]
     undo: Option<String>,
-    /// The server's admin address [default: `$SWITCHBOARD_ADMIN_URL`, else http://127.0.0.1:9090]
-    #[arg(long, value_name = "URL", default_value_t = default_admin(), hide_default_value = true)]
-    admin: String,
+    #[command(flatten)]
+    admin: AdminArgs,
 }
 
 #[derive(Deserialize)]
@@ -67,14 +63,15 @@ struct Done {
 }
 
 pub(crate) async fn run(args: RevokeArgs) -> anyhow::Result<()> {
+    let host = AdminClient::new(&args.admin)?;
     let text = if args.list {
-        let Listed { revocations } = ask(&args.admin, Method::GET, &[], None).await?;
+        let Listed { revocations } = host.get(&["revocations"]).await?;
         revocations.iter().map(|revocation| line(revocation) + "\n").collect()
     } else if let Some(id) = &args.undo {
-        let Done { revocation, .. } = ask(&args.admin, Method::DELETE, &[id], None).await?;
+        let Done { revocation, .. } = host.ask(host.request(Method::DELETE, &["revocations", id])?).await?;
         format!("no longer revoked: {}\n", what(&revocation))
     } else {
-        let Done { revocation, sessions_ended } = ask(&args.admin, Method::POST, &[], Some(&args.request())).await?;
+        let Done { revocation, sessions_ended } = host.post(&["revocations"], &args.request()).await?;
         let (what, id) = (what(&revocation), &revocation.id);
         format!("revoked: {what}\nsessions ended: {sessions_ended}\nto take it back: switchboard revoke --undo {id}\n")
     };
@@ -91,63 +88,6 @@ impl RevokeArgs {
             expires_at: self.expires_at,
             reason: self.reason.clone(),
         }
-    }
-}
-
-/// Where a host on its defaults is, unless the environment names another.
-fn default_admin() -> String {
-    const DEFAULT_ADMIN: &str = "http://127.0.0.1:9090";
-    std::env::var("SWITCHBOARD_ADMIN_URL")
-        .ok()
-        .filter(|url| !url.is_empty())
-        .unwrap_or_else(|| DEFAULT_ADMIN.to_owned())
-}
-
-fn url(admin: &str, below: &[&str]) -> anyhow::Result<Url> {
-    let help = || format!("{admin} is no address of an admin listener; it looks like http://127.0.0.1:9090");
-    let mut url: Url = admin.parse().with_context(help)?;
-    if url.scheme() != "http" {
-        bail!(help());
-    }
-    let mut path = url.path_segments_mut().map_err(|()| anyhow::anyhow!(help()))?;
-    path.pop_if_empty().push("revocations").extend(below);
-    drop(path);
-    Ok(url)
-}
-
-/// Sends a request and reads the answer, or the server's own words about why there is none.
-async fn ask<T: serde::de::DeserializeOwned>(
-    admin: &str,
-    method: Method,
-    below: &[&str],
-    body: Option<&RevocationRequest>,
-) -> anyhow::Result<T> {
-    // No proxy, since the listener is on this machine or on its own network.
-    let client = Client::builder().no_proxy().timeout(PATIENCE).build().context("cannot make HTTP requests")?;
-    let mut request = client.request(method, url(admin, below)?);
-    if let Some(body) = body {
-        request = request.json(body);
-    }
-    let answer = request.send().await.map_err(reqwest::Error::without_url).with_context(|| {
-        format!(
-            "no server answers at {admin}: start it, or name its admin address (`server.admin_listen`) with --admin"
-        )
-    })?;
-    let status = answer.status();
-    let text = answer.text().await.with_context(|| format!("the answer of {admin} was cut off"))?;
-    if !status.is_success() {
-        bail!(refusal(status.as_u16(), &text));
-    }
-    serde_json::from_str(&text).with_context(|| format!("the answer of {admin} is not that of a Switchboard"))
-}
-
-fn refusal(status: u16, body: &str) -> String {
-    match serde_json::from_str::<ErrorPayload>(body) {
-        Ok(error) => {
-            let help = error.help.map(|help| format!("\n{help}")).unwrap_or_default();
-            format!("{} ({}){help}", error.error, error.code)
-        }
-        Err(_) => format!("the answer was {status}; is this the admin address of a Switchboard?"),
     }
 }
 
@@ -217,15 +157,6 @@ mod tests {
             &["--issued-before", "yesterday"],
         ] {
             assert!(parse(flags).is_err(), "{flags:?}");
-        }
-    }
-
-    #[test]
-    fn addresses_are_completed_or_refused_by_name() {
-        assert_eq!(url("http://h:1", &[]).unwrap().as_str(), "http://h:1/revocations");
-        assert_eq!(url("http://h:1/", &["a/../b"]).unwrap().as_str(), "http://h:1/revocations/a%2F..%2Fb");
-        for wrong in ["https://h", "127.0.0.1:9090", "nonsense", "data:x"] {
-            assert!(url(wrong, &[]).unwrap_err().to_string().contains(wrong), "{wrong}");
         }
     }
 

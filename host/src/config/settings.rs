@@ -99,7 +99,7 @@ macro_rules! section {
 
 section! { SERVER, server -> ServerConfig;
     listen fixed: Kind::Address, r#""127.0.0.1:8080""#, "Where clients connect. Only this machine, until you decide otherwise.";
-    admin_listen fixed: Kind::Address, r#""127.0.0.1:9090""#, "Where metrics, health and revocation are. It asks for no token yet, and whoever reaches it can end sessions: keep it to yourself.";
+    admin_listen fixed: Kind::Address, r#""127.0.0.1:9090""#, "Where operators ask: metrics, health, plugins, revocation. All but the first two take a token (see docs/operations.md), but there is no TLS: beyond this machine, put a proxy with TLS or a private network in front.";
     data_dir fixed: Kind::Folder, r#"".switchboard""#, "Keys, caches and state; private to the user that runs the process.";
     plugin_dir fixed: Kind::Folder, r#""plugins""#, "Where components (`NAME.wasm`) are dropped. The folder is watched.";
     drain_timeout fixed: time(0, 3_600), r#""20s""#, "How long handlers and queues may take to finish after SIGTERM. Less than the 30 seconds after which Kubernetes kills.";

@@ -1,11 +1,12 @@
 //! What operators see of a plugin, and of the attempts to bring its file to traffic.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::config::Config;
 
 /// How far a file came before it failed. Also the `outcome` label of `switchboard_plugin_loads`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Stage {
     /// Reading it.
@@ -48,7 +49,7 @@ impl Stage {
 }
 
 /// Why a file did not come to traffic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error, ToSchema)]
 #[error("{}: {reason}", stage.as_str())]
 pub(crate) struct LoadFailure {
     pub stage: Stage,
@@ -62,8 +63,9 @@ impl LoadFailure {
 }
 
 /// Where a plugin stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PluginState)]
 pub(crate) enum State {
     /// It takes traffic, perhaps with an older version than the file's: then there is a `last_error`.
     Serving,
@@ -78,7 +80,7 @@ pub(crate) enum State {
 }
 
 /// One plugin, for the admin listener.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct PluginStatus {
     pub name: String,
     pub state: State,

@@ -5,17 +5,24 @@
 
 use std::{
     io::{IsTerminal as _, stderr},
-    sync::OnceLock,
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use tracing_subscriber::{
     EnvFilter, Layer, Registry, fmt, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _,
 };
 
+use super::{
+    collector::{self, Collector},
+    recent::Recent,
+};
 use crate::config::{LogFormat, LoggingConfig};
 
 /// The filter of this process's subscriber.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// What this process's subscriber keeps in memory.
+static RECENT: LazyLock<Arc<Recent>> = LazyLock::new(Arc::default);
 
 /// Why logging is not as it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +42,18 @@ pub(crate) enum LoggingError {
 /// When one is there already, or the filter is not in the syntax of one.
 pub(crate) fn init(logging: &LoggingConfig) -> Result<(), LoggingError> {
     let (filter, handle) = reload::Layer::new(EnvFilter::try_new(&logging.filter)?);
+    // Each has its own filter: what the log leaves out, an operator may still ask for.
     tracing_subscriber::registry()
-        .with(filter)
-        .with(lines(logging.format))
+        .with(lines(logging.format).with_filter(filter))
+        .with(Collector(recent()).with_filter(collector::filter()))
         .try_init()
         .map_err(|_| LoggingError::AlreadyInstalled)?;
     FILTER.set(handle).map_err(|_| LoggingError::AlreadyInstalled)
+}
+
+/// The newest lines of plugins, and audit events.
+pub(crate) fn recent() -> Arc<Recent> {
+    RECENT.clone()
 }
 
 /// Takes over a changed filter.

@@ -29,9 +29,12 @@ const MAX_HTTP_CONNECTIONS: usize = 1024;
 /// For a request head, and for the next request on a connection that is kept alive.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 
-/// For a connection in the HTTP phase, however many requests it makes: the head limit does not end one
-/// whose client takes no answers. Longer than any single request takes.
-const HTTP_LIMIT: Duration = Duration::from_secs(30);
+/// For a client's connection in the HTTP phase, however many requests it makes: the head limit does not
+/// end one whose client takes no answers. Longer than any single request takes.
+pub(crate) const CLIENT_LIMIT: Duration = Duration::from_secs(30);
+
+/// For an operator's connection: whoever follows a log comes back once a day.
+pub(crate) const OPERATOR_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// For the answer that is under way when a connection has had its time.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
@@ -47,7 +50,14 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) type Peer = ConnectInfo<SocketAddr>;
 
 /// Accepts until the host stops; while it drains, requests are still answered (most of them with 503).
-pub(crate) async fn accept(listener: TcpListener, router: Router, metrics: Arc<Metrics>, shutdown: Shutdown) {
+/// `limit` is the longest that a connection may stay in the HTTP phase.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    router: Router,
+    limit: Duration,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+) {
     let places = Places::new(MAX_HTTP_CONNECTIONS, metrics.http_evictions.clone());
     loop {
         let entered = tokio::select! {
@@ -60,7 +70,7 @@ pub(crate) async fn accept(listener: TcpListener, router: Router, metrics: Arc<M
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = place.seat().evicted() => tracing::debug!(%peer, "an idle connection made room for another"),
-                () = serve(stream, peer, router, place.seat().clone(), HTTP_LIMIT) => {}
+                () = serve(stream, peer, router, place.seat().clone(), limit) => {}
             }
         });
     }

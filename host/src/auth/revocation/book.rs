@@ -4,13 +4,15 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{KEPT_AFTER_EXPIRY, MAX_REVOCATIONS, Moment, request::Wanted};
 use crate::auth::Principal;
 
 /// Which tokens a revocation is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[schema(as = RevocationScope)]
 pub(crate) enum Scope {
     /// The one with this `jti`.
     Token { jti: String },
@@ -27,17 +29,20 @@ pub(crate) enum Scope {
 }
 
 /// A revocation in force. There is one for each scope at most.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Revocation {
     pub id: String,
     #[serde(flatten)]
     pub scope: Scope,
     /// The first second whose tokens are good. None for a single token, whose age does not matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub issued_before: Option<Moment>,
+    #[schema(value_type = String, format = DateTime)]
     pub revoked_at: Moment,
     /// When the last of the tokens has expired, as the operator knows; then it is forgotten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Moment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -1,6 +1,7 @@
 //! What an operator asks for, checked: which tokens, until when, and why.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{super::claims::MAX_NAME_BYTES, KEPT_AFTER_EXPIRY, Moment, Scope};
 
@@ -12,7 +13,7 @@ const MAX_REASON_BYTES: usize = 500;
 const MAX_AHEAD: u64 = 60 * 60;
 
 /// The body of `POST /revocations`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RevocationRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,8 +23,10 @@ pub(crate) struct RevocationRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub issued_before: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Moment>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
