@@ -58,6 +58,7 @@ pub(crate) mod version;
 // From a call to its answer.
 mod answer;
 mod bindings;
+mod call_log;
 mod call_record;
 mod call_state;
 mod capability;
@@ -74,6 +75,7 @@ mod manifest_call;
 mod runs;
 mod state_store;
 mod ticker;
+mod wasi;
 
 pub(crate) use check::{CheckFault, CheckedPlugin, check_file};
 pub(crate) use instance::GuestMessage;

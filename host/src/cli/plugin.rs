@@ -42,11 +42,14 @@ enum PluginCommand {
     /// The folder is complete: it carries its own copy of the SDK, since that is not on a registry, and
     /// does not join a Cargo workspace that surrounds it.
     New(NewArgs),
-    /// Build plugin crates into components.
+    /// Build plugins into components.
     ///
-    /// Each crate is compiled for wasm32-unknown-unknown and wrapped as a component, whose imports are
-    /// exactly what the plugin uses of the host. The file is named after the package and is put in
-    /// place by renaming, so that --out may be the folder that a running host watches.
+    /// A folder with a Cargo.toml is compiled for wasm32-unknown-unknown and wrapped as a component, whose imports
+    /// are exactly what the plugin uses of the host. One with a package.json is made a component by
+    /// componentize-js, one with a pyproject.toml or an app.py by componentize-py; what they import is what
+    /// their wit/world.wit names, and WASI. A file is a core module of any compiler, and is wrapped. The
+    /// component is named after the package and is put in place by renaming, so that --out may be the folder that
+    /// a running host watches.
     Build(BuildArgs),
     /// Say whether components would load, and if not, why.
     ///
@@ -112,13 +115,13 @@ pub(crate) struct NewArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BuildArgs {
-    /// Folders of plugin crates, or of workspaces of them.
+    /// Folders of plugins, or of workspaces of crates; or core modules.
     #[arg(value_name = "DIR", default_value = ".")]
     dirs: Vec<PathBuf>,
-    /// Where the components go. By default, `plugins` in the first crate's target folder.
+    /// Where the components go. By default, `plugins` in the target folder of each (the first crate's, for crates).
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// What compiles them.
+    /// What compiles crates.
     #[arg(long, value_enum, default_value_t = toolchain::Choice::Auto)]
     toolchain: toolchain::Choice,
     /// Print one JSON object a component.

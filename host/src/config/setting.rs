@@ -119,8 +119,8 @@ impl Element {
 pub(crate) const ALGORITHMS: &[&str] =
     &["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
-/// The imports of the plugin contract.
+/// The imports of the plugin contract, and all of WASI as one.
 pub(crate) const INTERFACES: &[&str] =
-    &["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info"];
+    &["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info", "wasi"];
 
 pub(crate) const ENVIRONMENTS: &[&str] = &["development", "staging", "production"];

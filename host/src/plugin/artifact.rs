@@ -33,7 +33,7 @@ impl Captured {
 #[derive(Debug, Clone)]
 pub(crate) struct Validated {
     pub captured: Captured,
-    /// Names of the interfaces of `switchboard:plugin` whose functions it imports.
+    /// What it has to be granted: the interfaces of `switchboard:plugin` whose functions it imports, and `wasi`.
     pub imports: Vec<&'static str>,
 }
 

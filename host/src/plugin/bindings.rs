@@ -5,7 +5,7 @@
 
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 
-use super::{call_state::CallState, engine::Sandbox, instance_state::InstanceState};
+use super::{call_state::CallState, engine::Sandbox, instance_state::InstanceState, wasi};
 use crate::config::Grants;
 
 pub(super) mod v1;
@@ -22,6 +22,7 @@ pub(crate) fn link(sandbox: &Sandbox, grants: &Grants) -> Result<Linker<Instance
     for interface in &grants.interfaces {
         add(&mut linker, interface)?;
     }
+    wasi::link(&mut linker, |name| grants.interfaces.iter().any(|granted| granted == name))?;
     Ok(linker)
 }
 

@@ -11,12 +11,12 @@ use std::{
 use super::{
     PluginVersion,
     bindings::types,
+    call_log::CallLog,
     detached,
     effects::{CallContext, RunIds, Transport},
     limits::{CpuMeter, EmissionBudget},
     runs::{CallRun, RunOutlet},
 };
-use crate::telemetry::metrics::Plugin;
 
 /// The circumstances of a call, and what is left of its limits.
 pub(crate) struct CallState {
@@ -24,8 +24,8 @@ pub(crate) struct CallState {
     /// Its deadline is the earlier one of the caller's and the plugin's own.
     pub(super) context: CallContext,
     pub(super) emissions: EmissionBudget,
-    pub(super) log_lines_left: u32,
-    pub(super) log_lines_dropped: u32,
+    /// Shared with the streams of the instance that serves the call.
+    pub(super) log: Arc<CallLog>,
     pub(super) meter: Arc<CpuMeter>,
     pub(super) run: Arc<CallRun>,
     pub(super) started: Instant,
@@ -44,8 +44,12 @@ impl CallState {
         let limits = &version.limits;
         Self {
             emissions: EmissionBudget::new(limits.max_emissions, limits.max_emitted_bytes),
-            log_lines_left: limits.max_log_lines,
-            log_lines_dropped: 0,
+            log: CallLog::new(
+                version.name.clone(),
+                version.version.clone(),
+                context.caller.connection_id.clone(),
+                limits.max_log_lines,
+            ),
             meter,
             run,
             started: Instant::now(),
@@ -122,17 +126,6 @@ impl CallState {
 
 impl Drop for CallState {
     fn drop(&mut self) {
-        if self.log_lines_dropped > 0 {
-            let plugin = Plugin { plugin: self.version.name.clone() };
-            let metrics = &self.version.shared.metrics;
-            metrics.plugin_log_lines_dropped.get_or_create(&plugin).inc_by(self.log_lines_dropped.into());
-            tracing::warn!(
-                plugin = %self.version.name,
-                plugin_version = %self.version.version,
-                connection_id = %self.context.caller.connection_id,
-                dropped = self.log_lines_dropped,
-                "the plugin logged more than `max_log_lines` in one call"
-            );
-        }
+        self.log.end(&self.version.shared.metrics);
     }
 }

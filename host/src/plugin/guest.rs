@@ -14,6 +14,7 @@ use super::{
     instance::GuestMessage,
     instance_state::InstanceState,
     limits::{Interruption, Limiter, Watch},
+    wasi,
 };
 
 /// Resources that a guest can hold. The contract has none, but a component may make its own.
@@ -208,6 +209,9 @@ impl Bounds {
         if limiter.tables_denied {
             let detail = "its tables would have grown beyond it".into();
             return CallFailure::LimitExceeded { limit: "max_table_elements", detail };
+        }
+        if let Some(failure) = wasi::failure(fault, &backtrace) {
+            return failure;
         }
         match (stage, fault.downcast_ref::<Trap>()) {
             (_, Some(trap)) => CallFailure::Crashed { trap: in_words(*trap), backtrace },

@@ -36,7 +36,7 @@ impl Loader {
     pub async fn compile(&self, validated: Validated) -> Result<Compiled, LoadFailure> {
         let component =
             self.compiler.compile(&validated).await.map_err(|fault| LoadFailure::new(Stage::Compile, fault))?;
-        let manifest = instance::manifest_of(&self.sandbox, &component)
+        let manifest = instance::manifest_of(&self.sandbox, &component, &validated.captured.name)
             .await
             .map_err(|failure| LoadFailure::new(Stage::Manifest, failure))?;
         let manifest = Manifest::parse(&manifest)

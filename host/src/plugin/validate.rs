@@ -1,5 +1,5 @@
 //! Whether bytes are a component that can be a plugin at all: well-formed, importing only what the
-//! contract offers, exporting what it requires.
+//! contract and an empty WASI offer, exporting what it requires.
 //!
 //! Done without compiling, so that an unfit file costs little, and a half-written one can be told
 //! apart. Which imports are *granted* depends on config and is checked later; types of parameters are
@@ -11,7 +11,10 @@ use wasmparser::{
     types::Types,
 };
 
-use super::artifact::{Captured, Validated};
+use super::{
+    artifact::{Captured, Validated},
+    wasi,
+};
 
 /// The package and version that this host offers.
 const PACKAGE: &str = "switchboard:plugin";
@@ -48,9 +51,7 @@ pub(crate) enum ValidateFault {
     Text,
     #[error("it is not WebAssembly: it begins with {0}")]
     NotWasm(String),
-    #[error(
-        "it is a core module, not a component: build it with `switchboard plugin build`, or wrap it with `wasm-tools component new`"
-    )]
+    #[error("it is a core module, not a component: `switchboard plugin build FILE` makes one of it")]
     CoreModule,
     #[error("it is WebAssembly of another kind or version ({0}): a component has the header 0061736d0d000100")]
     Header(String),
@@ -67,8 +68,8 @@ pub(crate) enum ValidateFault {
 /// An import that no host can satisfy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ImportFault {
-    #[error("`{0}` is WASI, which is not offered: build for wasm32-unknown-unknown with `switchboard plugin build`")]
-    Wasi(String),
+    #[error(transparent)]
+    Wasi(#[from] wasi::Refused),
     #[error("`{0}` is not of `{PACKAGE}@{VERSION}`")]
     Package(String),
     #[error("`{0}` is another version than `{VERSION}`, which this host offers: build it with the matching SDK")]
@@ -179,18 +180,26 @@ fn check_imports(types: &Types, names: &[&str]) -> Result<Vec<&'static str>, Val
         // The name of a type is no demand on the host.
         let Some(items) = Items::of(types.component_item_for_import(name).map(|item| item.ty), types) else { continue };
         match check_import(name, &items) {
-            Ok(interface) if !items.functions.is_empty() => imports.push(interface),
-            Ok(_) => {}
+            Ok(grants) => {
+                for grant in grants {
+                    if !imports.contains(grant) {
+                        imports.push(*grant);
+                    }
+                }
+            }
             Err(fault) => faults.extend(fault),
         }
     }
     if faults.is_empty() { Ok(imports) } else { Err(ValidateFault::Imports(faults)) }
 }
 
-fn check_import(name: &str, items: &Items<'_>) -> Result<&'static str, Vec<ImportFault>> {
+/// Which grants an import takes.
+fn check_import(name: &str, items: &Items<'_>) -> Result<&'static [&'static str], Vec<ImportFault>> {
     let (path, version) = name.split_once('@').unwrap_or((name, ""));
     if path.starts_with("wasi:") {
-        return Err(vec![ImportFault::Wasi(name.to_owned())]);
+        let grants = wasi::grants_for(name).map_err(|refused| vec![refused.into()])?;
+        // Files are described with a clock's type of moments; to name a type is to use nothing.
+        return Ok(if items.functions.is_empty() && items.others.is_empty() { &[] } else { grants });
     }
     let Some(interface) = path.strip_prefix(PACKAGE).and_then(|rest| rest.strip_prefix('/')) else {
         return Err(vec![ImportFault::Package(name.to_owned())]);
@@ -205,7 +214,12 @@ fn check_import(name: &str, items: &Items<'_>) -> Result<&'static str, Vec<Impor
     let faults: Vec<ImportFault> = unknown
         .map(|item| ImportFault::Item { interface: (*interface).to_owned(), item: (*item).to_owned() })
         .collect();
-    if faults.is_empty() { Ok(interface) } else { Err(faults) }
+    match (faults.is_empty(), items.functions.is_empty()) {
+        (false, _) => Err(faults),
+        // There is nothing to call.
+        (true, true) => Ok(&[]),
+        (true, false) => Ok(std::slice::from_ref(interface)),
+    }
 }
 
 fn check_exports(types: &Types, names: &[(&str, ComponentExternalKind)]) -> Result<(), ValidateFault> {
@@ -355,14 +369,27 @@ mod tests {
     }
 
     #[test]
-    fn wasi_and_other_packages_are_refused_by_name() {
+    fn what_is_not_offered_of_wasi_and_other_packages_is_refused_by_name() {
         let check = |name: &str, expected: &str| {
             let faults = check_import(name, &Items::default()).unwrap_err();
             assert!(join(&faults).contains(expected), "{}", join(&faults));
         };
-        check("wasi:cli/environment@0.2.3", "`wasi:cli/environment@0.2.3` is WASI");
+        check("wasi:http/outgoing-handler@0.2.3", "`--disable http --disable fetch-event`");
+        check("wasi:keyvalue/store@0.2.0", "`wasi:keyvalue/store@0.2.0` is not offered");
+        check("wasi:cli/environment@0.3.0", "`wasi:cli/environment@0.3.0` is another line of WASI than 0.2");
+        check("wasi:io/poll@0.2.0-rc-2023-11-10", "another line of WASI than 0.2");
+        check("wasi:cli/environment", "another line of WASI than 0.2");
         check("other:package/clock@0.1.0", "`other:package/clock@0.1.0` is not of");
         check("log", "`log` is not of");
+    }
+
+    #[test]
+    fn wasi_of_any_patch_takes_its_grants() {
+        let grants = |name| check_import(name, &Items { functions: vec!["now"], others: Vec::new() });
+        assert_eq!(grants("wasi:cli/stdout@0.2.0"), Ok(&["wasi"][..]));
+        assert_eq!(grants("wasi:clocks/wall-clock@0.2.12"), Ok(&["wasi", "clock"][..]));
+        assert_eq!(grants("wasi:random/insecure-seed@0.2.99"), Ok(&["wasi", "random"][..]));
+        assert_eq!(check_import("wasi:clocks/wall-clock@0.2.12", &Items::default()), Ok(&[][..]), "types alone");
     }
 
     #[test]

@@ -1,20 +1,18 @@
-//! `switchboard plugin build`: crates in, components out.
+//! `switchboard plugin build`: sources in, components out.
 //!
-//! cargo compiles each crate to a core module, whose custom section tells which world it was written
-//! against; wit-component reads that and wraps the module as a component. Whether the host would take
-//! the component is `check`'s business.
+//! A folder tells by its files what it is written in, and which tool makes a component of it. cargo compiles each
+//! crate to a core module, which is then wrapped, as is a core module of any other compiler; the tools of other
+//! languages make whole components. Whether the host would take one is `check`'s business.
 
 use std::{
     collections::BTreeMap,
     fs,
-    io::Write,
     path::{Path, PathBuf},
     process::Stdio,
 };
 
 use anyhow::{Context, bail};
-use serde::{Deserialize, Serialize};
-use wit_component::{ComponentEncoder, DecodedWasm};
+use serde::Deserialize;
 
 use super::{
     BuildArgs,
@@ -22,37 +20,89 @@ use super::{
     toolchain::Toolchain,
 };
 
-/// What was built.
-#[derive(Debug, Serialize)]
-struct Built {
-    name: String,
-    path: PathBuf,
-    bytes: usize,
-    imports: Vec<String>,
-    exports: Vec<String>,
+mod component;
+mod script;
+
+use component::{encode, finish};
+
+/// What an argument stands for.
+#[derive(Debug, PartialEq, Eq)]
+enum Source {
+    Crates,
+    Script(script::Language),
+    /// A core module that some compiler made.
+    Module,
+}
+
+impl Source {
+    fn of(path: &Path) -> anyhow::Result<Self> {
+        if path.is_file() {
+            return Ok(Self::Module);
+        }
+        if path.join("Cargo.toml").is_file() {
+            return Ok(Self::Crates);
+        }
+        let Some(language) = script::Language::of(path) else {
+            bail!(
+                "{} has no Cargo.toml, package.json, pyproject.toml or app.py; `switchboard plugin new` makes a plugin",
+                path.display()
+            );
+        };
+        Ok(Self::Script(language))
+    }
 }
 
 pub(super) fn run(args: BuildArgs) -> anyhow::Result<()> {
-    let (crates, target_dir) = gather(&args.dirs)?;
-    let first = args.dirs.first().map_or(Path::new("."), PathBuf::as_path);
-    let toolchain = Toolchain::find(args.toolchain, first)?;
-    let out = args.out.unwrap_or_else(|| target_dir.join("plugins"));
-    fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
     let mut faults = Vec::new();
-    for (workspace, members) in by_workspace(&crates) {
-        let modules = compile(toolchain, &target_dir, &members)
-            .with_context(|| format!("nothing of {} was put in place", workspace.display()))?;
-        for (plugin, module) in members.iter().zip(modules) {
-            match wrap(plugin, &module, &out) {
-                Ok(built) => print(&built, args.json)?,
-                Err(fault) => faults.push(format!("{}: {fault:#}", plugin.name)),
+    let mut crate_dirs = Vec::new();
+    for path in &args.dirs {
+        let built = match Source::of(path)? {
+            Source::Crates => {
+                crate_dirs.push(path.clone());
+                continue;
             }
-        }
+            Source::Script(language) => build_script(language, path, args.out.as_deref(), args.json),
+            Source::Module => build_module(path, args.out.as_deref(), args.json),
+        };
+        faults.extend(built.err().map(|fault| format!("{}: {fault:#}", path.display())));
+    }
+    if !crate_dirs.is_empty() {
+        build_crates(&crate_dirs, &args, &mut faults)?;
     }
     if !faults.is_empty() {
         bail!("{}", faults.join("\n"));
     }
     Ok(())
+}
+
+fn build_crates(dirs: &[PathBuf], args: &BuildArgs, faults: &mut Vec<String>) -> anyhow::Result<()> {
+    let (crates, target_dir) = gather(dirs)?;
+    let first = dirs.first().map_or(Path::new("."), PathBuf::as_path);
+    let toolchain = Toolchain::find(args.toolchain, first)?;
+    let out = args.out.clone().unwrap_or_else(|| target_dir.join("plugins"));
+    for (workspace, members) in by_workspace(&crates) {
+        let modules = compile(toolchain, &target_dir, &members)
+            .with_context(|| format!("nothing of {} was put in place", workspace.display()))?;
+        for (plugin, module) in members.iter().zip(modules) {
+            let built = wrap(&module).and_then(|component| finish(&plugin.name, &component, &out, args.json));
+            faults.extend(built.err().map(|fault| format!("{}: {fault:#}", plugin.name)));
+        }
+    }
+    Ok(())
+}
+
+fn build_script(language: script::Language, dir: &Path, out: Option<&Path>, json: bool) -> anyhow::Result<()> {
+    let name = language.name_of(dir)?;
+    let component = language.build(dir)?;
+    finish(&name, &component, &out.map_or_else(|| dir.join("target/plugins"), Path::to_owned), json)
+}
+
+/// `NAME.wasm` becomes `NAME.wasm` elsewhere, and so does `NAME.core.wasm`.
+fn build_module(file: &Path, out: Option<&Path>, json: bool) -> anyhow::Result<()> {
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).context("the file's name is not UTF-8")?;
+    let name = stem.strip_suffix(".core").unwrap_or(stem);
+    let folder = file.parent().unwrap_or(Path::new("."));
+    finish(name, &wrap(file)?, &out.map_or_else(|| folder.join("target/plugins"), Path::to_owned), json)
 }
 
 /// All crates that are meant, and the one target folder for all of them, so that what they share (the
@@ -127,89 +177,8 @@ fn modules(output: &str) -> BTreeMap<PathBuf, PathBuf> {
         .collect()
 }
 
-/// Turns a core module into a component and puts it in place.
-fn wrap(plugin: &PluginCrate, module: &Path, out: &Path) -> anyhow::Result<Built> {
-    let module = fs::read(module).with_context(|| format!("{} cannot be read", module.display()))?;
-    let component = encode(&module)?;
-    let (imports, exports) = interfaces(&component)?;
-    let path = out.join(format!("{}.wasm", plugin.name));
-    put_in_place(&component, &path)?;
-    Ok(Built { name: plugin.name.clone(), path, bytes: component.len(), imports, exports })
-}
-
-fn encode(module: &[u8]) -> anyhow::Result<Vec<u8>> {
-    ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .context("the module does not say which world it was written for; is there a `register_plugin!`?")?
-        .encode()
-        .context("the module does not make a component")
-}
-
-/// The names of what a component imports and exports.
-fn interfaces(component: &[u8]) -> anyhow::Result<(Vec<String>, Vec<String>)> {
-    let DecodedWasm::Component(resolve, world) = wit_component::decode(component)? else {
-        bail!("the encoder made something else than a component");
-    };
-    let world = &resolve.worlds[world];
-    // Interfaces of types alone grant nothing.
-    let inert: Vec<String> = resolve
-        .interfaces
-        .iter()
-        .filter(|(_, it)| it.functions.is_empty())
-        .filter_map(|(id, _)| resolve.id_of(id))
-        .collect();
-    let imports =
-        world.imports.keys().map(|key| resolve.name_world_key(key)).filter(|name| !inert.contains(name)).collect();
-    let exports = world.exports.keys().map(|key| resolve.name_world_key(key)).collect();
-    Ok((imports, exports))
-}
-
-/// Writes beside the place and renames: a host that watches the folder sees the whole file or none.
-fn put_in_place(component: &[u8], path: &Path) -> anyhow::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".building-").suffix(".partial").tempfile_in(folder)?;
-        file.write_all(component)?;
-        make_readable(file.path())?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("{} cannot be written", path.display()))
-}
-
-/// Temporary files are private; a component is as readable as any file that a compiler leaves.
-#[cfg(unix)]
-fn make_readable(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn make_readable(_: &Path) -> std::io::Result<()> {
-    Ok(())
-}
-
-fn print(built: &Built, json: bool) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    if json {
-        serde_json::to_writer(&mut stdout, built)?;
-        return Ok(writeln!(stdout)?);
-    }
-    writeln!(stdout, "{}  {} KiB", built.path.display(), built.bytes.div_ceil(1024))?;
-    let imports: Vec<&str> = built.imports.iter().map(|name| short(name)).collect();
-    match imports.is_empty() {
-        true => writeln!(stdout, "  imports nothing")?,
-        false => writeln!(stdout, "  imports {}", imports.join(", "))?,
-    }
-    Ok(())
-}
-
-/// `switchboard:plugin/messages@0.1.0` is known as `messages`; foreign interfaces keep their whole name.
-fn short(interface: &str) -> &str {
-    interface
-        .strip_prefix("switchboard:plugin/")
-        .map_or(interface, |name| name.split_once('@').map_or(name, |(name, _)| name))
+fn wrap(module: &Path) -> anyhow::Result<Vec<u8>> {
+    encode(&fs::read(module).with_context(|| format!("{} cannot be read", module.display()))?)
 }
 
 #[cfg(test)]
@@ -230,24 +199,18 @@ mod tests {
     }
 
     #[test]
-    fn our_own_interfaces_are_called_by_their_short_names() {
-        assert_eq!(short("switchboard:plugin/messages@0.1.0"), "messages");
-        assert_eq!(short("wasi:http/types@0.2.0"), "wasi:http/types@0.2.0");
-    }
-
-    #[test]
-    fn a_module_of_no_world_is_refused_with_advice() {
-        let fault = encode(b"\0asm\x01\0\0\0not wasm").expect_err("not a module");
-        assert!(format!("{fault:#}").contains("register_plugin!"), "{fault:#}");
-    }
-
-    #[test]
-    fn a_component_is_put_in_place_without_leftovers() {
+    fn a_folder_tells_by_its_files_what_it_is_written_in() {
         let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("x.wasm");
-        put_in_place(b"one", &path).expect("written");
-        put_in_place(b"two", &path).expect("replaced");
-        assert_eq!(fs::read(&path).expect("read"), b"two");
-        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
+        let fault = Source::of(dir.path()).expect_err("nothing there");
+        assert!(fault.to_string().contains("has no Cargo.toml, package.json"), "{fault}");
+        for (file, expected) in [
+            ("app.py", Source::Script(script::Language::Python)),
+            ("package.json", Source::Script(script::Language::JavaScript)),
+            ("Cargo.toml", Source::Crates),
+        ] {
+            fs::write(dir.path().join(file), "").expect("written");
+            assert_eq!(Source::of(dir.path()).expect("known"), expected);
+        }
+        assert_eq!(Source::of(&dir.path().join("app.py")).expect("a file"), Source::Module);
     }
 }

@@ -4,7 +4,8 @@
 //! its own.
 
 use super::super::{
-    bindings::logging::{Host, Level},
+    bindings::logging::{self, Host},
+    call_log::Level,
     call_state::CallState,
     guest_text::{MAX_LINE_BYTES, one_line},
     json_object,
@@ -14,32 +15,14 @@ use super::super::{
 const MAX_FIELDS_BYTES: usize = 4 << 10;
 
 impl Host for CallState {
-    fn log(&mut self, at: Level, message: String, fields: String) {
-        let Some(left) = self.log_lines_left.checked_sub(1) else {
-            self.log_lines_dropped = self.log_lines_dropped.saturating_add(1);
-            return;
+    fn log(&mut self, at: logging::Level, message: String, fields: String) {
+        let level = match at {
+            logging::Level::Debug => Level::Debug,
+            logging::Level::Info => Level::Info,
+            logging::Level::Warn => Level::Warn,
+            logging::Level::Error => Level::Error,
         };
-        self.log_lines_left = left;
-        let message = one_line(&message, MAX_LINE_BYTES);
-        let fields = checked_fields(&fields);
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: "switchboard::plugin::log",
-                    plugin = %self.version.name,
-                    plugin_version = %self.version.version,
-                    connection_id = %self.context.caller.connection_id,
-                    fields = %fields,
-                    "{message}"
-                )
-            };
-        }
-        match at {
-            Level::Debug => line!(debug),
-            Level::Info => line!(info),
-            Level::Warn => line!(warn),
-            Level::Error => line!(error),
-        }
+        self.log.line(level, &message, || checked_fields(&fields));
     }
 }
 
