@@ -19,6 +19,7 @@ mod new;
 mod pin;
 mod promote;
 mod rollback;
+mod test;
 mod toolchain;
 mod versions;
 
@@ -56,6 +57,12 @@ enum PluginCommand {
     /// Runs what the host runs when a file appears in its plugin folder: the contract, imports against
     /// grants, the manifest, settings, and the self-test. Nothing is changed.
     Check(CheckArgs),
+    /// Replay conversations against the component.
+    ///
+    /// Builds the plugin, starts a host of its own for each conversation, with free ports and nothing remembered,
+    /// and speaks to it over a socket, as clients do. Conversations are JSON Lines, written by hand or by
+    /// `switchboard connect --record`; docs/plugin-guide.md describes their steps.
+    Test(test::TestArgs),
     /// List the plugins of a running host.
     List(list::ListArgs),
     /// Bring a component to traffic.
@@ -147,6 +154,7 @@ pub(crate) fn run(args: PluginArgs) -> anyhow::Result<()> {
         PluginCommand::New(args) => new::run(args),
         PluginCommand::Build(args) => build::run(args),
         PluginCommand::Check(args) => check::run(args),
+        PluginCommand::Test(args) => test::run(&args),
         PluginCommand::List(args) => wait(list::run(args)),
         PluginCommand::Deploy(args) => wait(deploy::run(args)),
         PluginCommand::Promote(args) => wait(promote::run(args)),

@@ -73,7 +73,8 @@ fn show(event: &str, data: &str, json: bool) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}").context("the lines could not be written")
 }
 
-fn line(line: &LogLine) -> String {
+/// A line, for people.
+pub(super) fn line(line: &LogLine) -> String {
     let level = match line.level {
         LogLevel::Debug => "debug",
         LogLevel::Info => "info",
