@@ -55,6 +55,7 @@ mod error;
 #[doc(hidden)]
 pub mod exports;
 mod host;
+mod json_words;
 mod manifest;
 mod message;
 mod plugin;

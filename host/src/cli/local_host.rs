@@ -40,6 +40,8 @@ pub(crate) struct Setup<'a> {
     pub plugins: &'a [(String, PathBuf)],
     /// Holds what an earlier host has compiled.
     pub compiled: Option<&'a Path>,
+    /// Where clients connect; without it, on a free port.
+    pub listen: Option<SocketAddr>,
 }
 
 pub(crate) struct LocalHost {
@@ -61,7 +63,7 @@ impl LocalHost {
         if let Some(compiled) = setup.compiled {
             take_over(compiled, &data_dir.join(CACHE))?;
         }
-        let sources = sources(setup.config, &data_dir, &plugin_dir);
+        let sources = sources(setup, &data_dir, &plugin_dir);
         let checked = check::load(&sources).context("the configuration is wrong")?;
         let host = Host::start(sources, checked, Service::Route).await?;
         Ok(Self { host, folder })
@@ -142,11 +144,11 @@ fn plugin_dir(folder: &Path) -> PathBuf {
     folder.join("plugins")
 }
 
-fn sources(config: Option<&Path>, data_dir: &Path, plugin_dir: &Path) -> Sources {
+fn sources(setup: &Setup<'_>, data_dir: &Path, plugin_dir: &Path) -> Sources {
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut sources = Sources {
-        file: config.map(Path::to_owned),
-        listen: Some(any_port),
+        file: setup.config.map(Path::to_owned),
+        listen: setup.listen.or(Some(any_port)),
         admin_listen: Some(any_port),
         data_dir: Some(data_dir.to_owned()),
         plugin_dir: Some(plugin_dir.to_owned()),

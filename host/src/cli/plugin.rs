@@ -12,6 +12,7 @@ mod build;
 mod check;
 mod crates;
 mod deploy;
+mod dev;
 mod enable;
 mod list;
 mod logs;
@@ -63,6 +64,12 @@ enum PluginCommand {
     /// and speaks to it over a socket, as clients do. Conversations are JSON Lines, written by hand or by
     /// `switchboard connect --record`; docs/plugin-guide.md describes their steps.
     Test(test::TestArgs),
+    /// Build, check and deploy whenever a source is saved.
+    ///
+    /// Starts a host of its own, on a free port and with nothing remembered, unless --admin (or
+    /// `SWITCHBOARD_ADMIN_URL`) or --plugin-dir names one. A version that does not build or would not be loaded
+    /// changes nothing: the last good one goes on serving. The plugin's log is shown as it comes.
+    Dev(dev::DevArgs),
     /// List the plugins of a running host.
     List(list::ListArgs),
     /// Bring a component to traffic.
@@ -155,6 +162,7 @@ pub(crate) fn run(args: PluginArgs) -> anyhow::Result<()> {
         PluginCommand::Build(args) => build::run(args),
         PluginCommand::Check(args) => check::run(args),
         PluginCommand::Test(args) => test::run(&args),
+        PluginCommand::Dev(args) => dev::run(args),
         PluginCommand::List(args) => wait(list::run(args)),
         PluginCommand::Deploy(args) => wait(deploy::run(args)),
         PluginCommand::Promote(args) => wait(promote::run(args)),

@@ -52,7 +52,7 @@ impl Source {
     }
 }
 
-pub(super) use component::Built;
+pub(super) use component::{Built, put_in_place};
 
 /// What is done with a component as soon as it is there.
 type Report<'a> = &'a mut dyn FnMut(&Built) -> anyhow::Result<()>;

@@ -96,11 +96,11 @@ fn clock(unix_seconds: f64) -> String {
 
 /// Server-Sent Events that have arrived in part: fields in lines, ended by an empty one.
 #[derive(Default)]
-struct Events(Vec<u8>);
+pub(super) struct Events(Vec<u8>);
 
 impl Events {
     /// The type and the data of those that are complete.
-    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<Vec<(String, String)>> {
+    pub fn take(&mut self, bytes: &[u8]) -> anyhow::Result<Vec<(String, String)>> {
         self.0.extend_from_slice(bytes);
         let mut events = Vec::new();
         while let Some(end) = self.0.windows(2).position(|pair| pair == b"\n\n") {
