@@ -118,7 +118,11 @@ mod tests {
     fn a_payload_that_does_not_fit_is_refused_with_the_path() {
         let error = incoming(r#"{"items":[{"count":3},{"count":"x"}]}"#).payload::<Order>().unwrap_err();
         assert_eq!(error.code, "PAYLOAD_INVALID");
-        assert!(error.message.starts_with("`items[1].count`: it is \"x\", and has to be a whole number"), "{}", error.message);
+        assert!(
+            error.message.starts_with("`items[1].count`: it is \"x\", and has to be a whole number"),
+            "{}",
+            error.message
+        );
     }
 
     #[test]

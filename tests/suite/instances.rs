@@ -106,10 +106,8 @@ async fn an_idle_instance_is_put_away_and_the_next_one_goes_on_where_it_stopped(
     let server = tallying("[plugins.tally.instances]\nmax_idle = \"1s\"").start().await;
     let mut client = Client::connect(&server, "alice").await;
     tally(&mut client).await;
-    eventually("the instance to be put away", async || {
-        (put_away(&server, "tally", "idle").await == 1.0).then_some(())
-    })
-    .await;
+    eventually("the instance to be put away", async || (put_away(&server, "tally", "idle").await == 1.0).then_some(()))
+        .await;
     assert_eq!(tally(&mut client).await, json!({ "count": 2, "version": "1.0.0", "from": "1.0.0" }));
 }
 

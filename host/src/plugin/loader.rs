@@ -24,6 +24,8 @@ use super::{
 };
 use crate::config::{Grants, HandoverRule, Isolation, PluginConfig};
 
+mod advice;
+
 /// What every load needs.
 pub(crate) struct Loader {
     pub sandbox: Arc<Sandbox>,
@@ -34,8 +36,7 @@ pub(crate) struct Loader {
 impl Loader {
     /// From bytes to machine code and a manifest.
     pub async fn compile(&self, validated: Validated) -> Result<Compiled, LoadFailure> {
-        let component =
-            self.compiler.compile(&validated).await.map_err(advice::of_compiling)?;
+        let component = self.compiler.compile(&validated).await.map_err(advice::of_compiling)?;
         let manifest = instance::manifest_of(&self.sandbox, &component, &validated.captured.name)
             .await
             .map_err(|failure| advice::of_manifest(&failure))?;
@@ -77,7 +78,8 @@ impl Loader {
             interrupted: CancellationToken::new(),
             in_flight: TaskTracker::new(),
         });
-        let first = version.start_ahead().await.map_err(|failure| advice::of_call(Stage::Start, &compiled.name, &failure))?;
+        let first =
+            version.start_ahead().await.map_err(|failure| advice::of_call(Stage::Start, &compiled.name, &failure))?;
         version.self_test().await.map_err(|failure| advice::of_call(Stage::SelfTest, &compiled.name, &failure))?;
         if let Some(serving) = serving {
             check_handover(&version, serving).await?;
@@ -131,7 +133,10 @@ fn check_settings(compiled: &Compiled, config: &PluginConfig) -> Result<Arc<str>
     let settings = Value::Object(config.settings.as_ref().clone());
     if let Some(schema) = &compiled.manifest.settings {
         schema.check(&settings).map_err(|fault| {
-            let reason = format!("[plugins.{}.settings] does not fit what the plugin accepts: {fault}; correct it there", compiled.name);
+            let reason = format!(
+                "[plugins.{}.settings] does not fit what the plugin accepts: {fault}; correct it there",
+                compiled.name
+            );
             LoadFailure::new(Stage::Settings, reason)
         })?;
     }

@@ -206,7 +206,10 @@ fn version(node: &Node<'_>) -> Result<semver::Version, ManifestFault> {
 fn handles(node: &Node<'_>) -> Result<Vec<Arc<Handled>>, ManifestFault> {
     let items = node.array("handles")?;
     if items.len() > MAX_HANDLES {
-        let problem = format!("it has {} entries, and {MAX_HANDLES} are allowed: claim a prefix instead of its types", items.len());
+        let problem = format!(
+            "it has {} entries, and {MAX_HANDLES} are allowed: claim a prefix instead of its types",
+            items.len()
+        );
         return Err(ManifestFault::Invalid { path: node.path("handles"), problem });
     }
     let mut seen = HashSet::new();

@@ -53,7 +53,9 @@ pub(crate) enum ValidateFault {
     NotWasm(String),
     #[error("it is a core module, not a component: `switchboard plugin build FILE` makes one of it")]
     CoreModule,
-    #[error("it is WebAssembly of another kind or version ({0}): a component has the header 0061736d0d000100, and `switchboard plugin build` makes one")]
+    #[error(
+        "it is WebAssembly of another kind or version ({0}): a component has the header 0061736d0d000100, and `switchboard plugin build` makes one"
+    )]
     Header(String),
     #[error("it ends after {bytes} bytes, in the middle: copy it again")]
     Truncated { bytes: usize },
@@ -93,7 +95,8 @@ pub(crate) enum ExportFault {
 
 /// What a plugin may import instead.
 fn interfaces() -> String {
-    let names: Vec<&str> = OFFERED.iter().filter(|(_, functions)| !functions.is_empty()).map(|(name, _)| *name).collect();
+    let names: Vec<&str> =
+        OFFERED.iter().filter(|(_, functions)| !functions.is_empty()).map(|(name, _)| *name).collect();
     names.join(", ")
 }
 

@@ -194,7 +194,12 @@ mod tests {
     fn what_is_not_mentioned_does_not_matter_unless_it_is_to_be_exact() {
         let came = json!({"a": 1, "b": {"c": [1, {"d": 2, "e": 3}]}});
         check(json!({"a": 1.0, "b": {"c": [1, {"d": 2}]}}), came.clone(), false, &[]);
-        check(json!({"b": {"c": [1, {"d": 2}]}}), came, true, &[("/b/c/1/e", "nothing", Some("3")), ("/a", "nothing", Some("1"))]);
+        check(
+            json!({"b": {"c": [1, {"d": 2}]}}),
+            came,
+            true,
+            &[("/b/c/1/e", "nothing", Some("3")), ("/a", "nothing", Some("1"))],
+        );
     }
 
     #[test]
@@ -211,21 +216,40 @@ mod tests {
 
     #[test]
     fn wildcards_stand_for_types_and_for_forms_of_texts() {
-        for (pattern, value) in [("$any", json!(null)), ("$string", json!("")), ("$number", json!(1)), ("$boolean", json!(true)), ("$array", json!([])), ("$object", json!({}))] {
+        for (pattern, value) in [
+            ("$any", json!(null)),
+            ("$string", json!("")),
+            ("$number", json!(1)),
+            ("$boolean", json!(true)),
+            ("$array", json!([])),
+            ("$object", json!({})),
+        ] {
             check(json!({"a": pattern}), json!({"a": value}), false, &[]);
         }
         check(json!("$number"), json!("1"), false, &[("", "a number", Some("\"1\""))]);
         check(json!({"a": "$any"}), json!({}), false, &[("/a", "anything", None)]);
         check(json!("$$any"), json!("$any"), false, &[]);
         check(json!({"$like": "room-*-b*"}), json!("room-7-bc"), false, &[]);
-        check(json!({"$like": "room-*"}), json!("a room-7"), false, &[("", "a text like \"room-*\"", Some("\"a room-7\""))]);
+        check(
+            json!({"$like": "room-*"}),
+            json!("a room-7"),
+            false,
+            &[("", "a text like \"room-*\"", Some("\"a room-7\""))],
+        );
     }
 
     #[test]
     fn a_form_with_stars_is_matched_whole() {
         for (form, text, fits) in [
-            ("a", "a", true), ("a", "ab", false), ("*", "", true), ("a*a", "a", false), ("a*a", "aa", true),
-            ("*b*", "abc", true), ("a*b*c", "axbxc", true), ("a*b*c", "axcxb", false), ("ä*", "äx", true),
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("*", "", true),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("*b*", "abc", true),
+            ("a*b*c", "axbxc", true),
+            ("a*b*c", "axcxb", false),
+            ("ä*", "äx", true),
         ] {
             assert_eq!(like(form, text), fits, "{form} {text}");
         }

@@ -94,7 +94,9 @@ impl Recorder {
 
 /// An error is what people look for, and has a step of its own.
 fn expectation(message: &Value) -> Value {
-    let only = |names: &[&str]| message.as_object().map(Map::keys).is_some_and(|mut keys| keys.all(|key| names.contains(&key.as_str())));
+    let only = |names: &[&str]| {
+        message.as_object().map(Map::keys).is_some_and(|mut keys| keys.all(|key| names.contains(&key.as_str())))
+    };
     if message["type"] == "error" && only(&["type", "payload"]) {
         return json!({ "expect_error": message["payload"] });
     }

@@ -24,8 +24,16 @@ pub(crate) enum Action {
     /// A frame, as it goes out.
     Send(String),
     /// The next messages, in any order if there are several.
-    Expect { messages: Vec<Value>, exact: bool },
-    CallTool { name: String, arguments: Value, outcome: Outcome, exact: bool },
+    Expect {
+        messages: Vec<Value>,
+        exact: bool,
+    },
+    CallTool {
+        name: String,
+        arguments: Value,
+        outcome: Outcome,
+        exact: bool,
+    },
 }
 
 /// How a call of a tool ends.
@@ -93,7 +101,8 @@ fn action(written: Written) -> Result<Action, String> {
     let Written { connection, send, expect, expect_all, expect_error, call_tool, result, error, exact, .. } = written;
     let mut actions = Vec::new();
     actions.extend(send.map(|frame| Action::Send(frame_of(&frame))));
-    for messages in [expect.map(|one| vec![one]), expect_all, expect_error.map(|payload| vec![error_message(payload)])] {
+    for messages in [expect.map(|one| vec![one]), expect_all, expect_error.map(|payload| vec![error_message(payload)])]
+    {
         let Some(messages) = messages else { continue };
         messages.iter().try_for_each(message_pattern)?;
         actions.push(Action::Expect { messages, exact });
@@ -156,7 +165,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_step_is_read() {
-        let text = "# greets\n\n{\"as\":\"alice\",\"claims\":{\"scope\":\"a\"}}\n{\"send\":{\"type\":\"x\", \"n\":1.0}}\n";
+        let text =
+            "# greets\n\n{\"as\":\"alice\",\"claims\":{\"scope\":\"a\"}}\n{\"send\":{\"type\":\"x\", \"n\":1.0}}\n";
         let lines = parse(text).unwrap();
         assert_eq!((lines[0].number, lines[0].connection.as_deref()), (3, Some("alice")));
         assert!(matches!(&lines[1].action, Action::Send(frame) if frame == r#"{"type":"x", "n":1.0}"#));
@@ -165,7 +175,9 @@ mod tests {
             panic!("an expectation");
         };
         assert_eq!(messages[0]["type"], "error");
-        assert!(matches!(one(r#"{"expect_all":[{"type":"a"},{"type":"b"}]}"#), Action::Expect { messages, .. } if messages.len() == 2));
+        assert!(
+            matches!(one(r#"{"expect_all":[{"type":"a"},{"type":"b"}]}"#), Action::Expect { messages, .. } if messages.len() == 2)
+        );
         let call = one(r#"{"call_tool":{"name":"add"},"error":{"code":"X"}}"#);
         assert!(matches!(call, Action::CallTool { outcome: Outcome::Error(_), .. }));
     }

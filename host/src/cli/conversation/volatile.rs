@@ -115,7 +115,8 @@ fn is_rfc3339(text: &str) -> bool {
 }
 
 fn is_jwt(text: &str) -> bool {
-    let of_base64 = |part: &str| part.len() >= 8 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let of_base64 =
+        |part: &str| part.len() >= 8 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     text.starts_with("eyJ") && text.split('.').count() == 3 && text.split('.').all(of_base64)
 }
 

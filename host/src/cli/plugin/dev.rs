@@ -70,20 +70,20 @@ async fn develop(args: DevArgs) -> anyhow::Result<()> {
     let mut watch = Watch::new(&args.dir)?;
     let target = Target::find(&args).await?;
     println!("{}", target.greeting()?);
-    let mut loop_ = Rounds { dir: args.dir, toolchain: args.toolchain, target, log: Log::Silent, serving: None };
+    let mut rounds = Rounds { dir: args.dir, toolchain: args.toolchain, target, log: Log::Silent, serving: None };
     let mut saved = Instant::now();
     loop {
         tokio::select! {
             _ = signals.next() => break,
-            () = loop_.round(saved) => {}
+            () = rounds.round(saved) => {}
         }
         tokio::select! {
             _ = signals.next() => break,
-            at = loop_.wait_for(&mut watch) => saved = at?,
+            at = rounds.wait_for(&mut watch) => saved = at?,
         }
     }
     println!("ended");
-    loop_.target.end().await
+    rounds.target.end().await
 }
 
 /// What is known from one round to the next.

@@ -12,11 +12,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::{
-    build,
-    check::misfit_as_text,
-    toolchain,
-};
+use super::{build, check::misfit_as_text, toolchain};
 use crate::{
     cli::{
         connect,
@@ -92,7 +88,8 @@ async fn converse(suite: &Suite, component: &Path, args: &TestArgs, report: &mut
     // What was compiled for one conversation is not compiled again for the next.
     let compiled = tempfile::tempdir().context("no folder for what is compiled")?;
     for file in &suite.conversations {
-        let setup = Setup { config: config.as_deref(), plugins: &plugins, compiled: Some(compiled.path()), listen: None };
+        let setup =
+            Setup { config: config.as_deref(), plugins: &plugins, compiled: Some(compiled.path()), listen: None };
         let begun = Instant::now();
         let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let (steps, outcome) = match conversation::parse(&text) {

@@ -83,7 +83,9 @@ impl Target {
     pub fn suggestion(&self, checked: &CheckedPlugin) -> String {
         let types = checked.types.iter().map(|name| format!("  {name} {{}}\n"));
         match (self, checked.types.is_empty()) {
-            (Self::Here(_), false) => format!("it handles, as typed into `switchboard connect`:\n{}", types.collect::<String>()),
+            (Self::Here(_), false) => {
+                format!("it handles, as typed into `switchboard connect`:\n{}", types.collect::<String>())
+            }
             _ => String::new(),
         }
     }
@@ -124,14 +126,18 @@ impl Target {
                             Some(misfit) if status.last_error != before => {
                                 return Err(Failed::Unfit(misfit_as_text(&component.display().to_string(), misfit)));
                             }
-                            None if status.state == State::Disabled => return Err(Failed::Other(switched_off(&checked.plugin))),
+                            None if status.state == State::Disabled => {
+                                return Err(Failed::Other(switched_off(&checked.plugin)));
+                            }
                             None if status.digest.as_deref() == Some(checked.digest.as_str()) => return Ok(()),
                             _ => {}
                         }
                         changes.changed().await.map_err(|fault| Failed::Other(fault.into()))?;
                     }
                 };
-                timeout(SWAP_PATIENCE, served).await.unwrap_or_else(|_| Err(Failed::Other(still_not(host, &checked.plugin))))
+                timeout(SWAP_PATIENCE, served)
+                    .await
+                    .unwrap_or_else(|_| Err(Failed::Other(still_not(host, &checked.plugin))))
             }
         }
     }

@@ -38,14 +38,17 @@ impl Watch {
         let (saved, wake, root) = (first.clone(), sign.clone(), dir.clone());
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Where signs were lost, something may have been saved.
-            let counts = event.map_or(true, |event| is_change(event.kind) && event.paths.iter().any(|path| is_source(&root, path)));
+            let counts = event
+                .map_or(true, |event| is_change(event.kind) && event.paths.iter().any(|path| is_source(&root, path)));
             if counts {
                 saved.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
                 wake.notify_one();
             }
         });
         let mut watcher = watcher.context("the file system gives no signs of changes")?;
-        watcher.watch(&dir, RecursiveMode::Recursive).with_context(|| format!("{} cannot be watched", dir.display()))?;
+        watcher
+            .watch(&dir, RecursiveMode::Recursive)
+            .with_context(|| format!("{} cannot be watched", dir.display()))?;
         Ok(Self { first, sign, _watcher: watcher })
     }
 

@@ -213,11 +213,19 @@ fn compare_tool(
         (Outcome::Result(expected), Ok(came)) | (Outcome::Error(expected), Err(came)) => (expected, came),
         (Outcome::Result(expected), Err(came)) => {
             let problem = format!("the tool {name:?} gave no result");
-            return Err(Mismatch { expected: vec![expected.clone()], came: vec![came], ..Mismatch::new(line, problem) });
+            return Err(Mismatch {
+                expected: vec![expected.clone()],
+                came: vec![came],
+                ..Mismatch::new(line, problem)
+            });
         }
         (Outcome::Error(expected), Ok(came)) => {
             let problem = format!("the tool {name:?} gave a result, and no error");
-            return Err(Mismatch { expected: vec![expected.clone()], came: vec![came], ..Mismatch::new(line, problem) });
+            return Err(Mismatch {
+                expected: vec![expected.clone()],
+                came: vec![came],
+                ..Mismatch::new(line, problem)
+            });
         }
     };
     let differences = differences(expected, &came, exact);

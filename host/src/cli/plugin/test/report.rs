@@ -160,6 +160,9 @@ mod tests {
 ";
         assert_eq!(text, expected);
         let line: Value = serde_json::from_str(&as_json(&verdict).unwrap()).unwrap();
-        assert_eq!((&line["passed"], &line["failure"]["differences"][0]["path"]), (&json!(false), &json!("/payload/n")));
+        assert_eq!(
+            (&line["passed"], &line["failure"]["differences"][0]["path"]),
+            (&json!(false), &json!("/payload/n"))
+        );
     }
 }

@@ -71,7 +71,10 @@ mod tests {
         fs::write(folder.path().join("Cargo.toml"), "").unwrap();
         for path in [file.clone(), folder.path().to_owned()] {
             let found = suites(&[path], false).unwrap();
-            assert_eq!((found[0].dir.as_path(), found[0].conversations.as_slice()), (folder.path(), [file.clone()].as_slice()));
+            assert_eq!(
+                (found[0].dir.as_path(), found[0].conversations.as_slice()),
+                (folder.path(), [file.clone()].as_slice())
+            );
         }
     }
 
