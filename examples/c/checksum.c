@@ -1,7 +1,7 @@
 // A Switchboard plugin in C: the CRC-32 of a text, as a message and as a tool.
 //
 // The functions with long names are the plugin's exports. Their prototypes, and the types that cross the
-// sandbox, are in build/checksum.h, which `wit-bindgen` writes from wit/world.wit. What comes in belongs to
+// sandbox, are in target/checksum.h, which `wit-bindgen` writes from wit/world.wit. What comes in belongs to
 // the plugin, and so does what it returns until it is returned: the generated code frees both.
 
 #include <inttypes.h>

@@ -17,7 +17,7 @@ pub use client::{Client, Ids, Refusal, random_u64, request};
 pub use command::{Ended, raise_file_limit, run_switchboard, run_switchboard_in};
 pub use http::{Http, http_request};
 pub use news::{expect_news, expect_refusal, publish, resumed, subscribe};
-pub use paths::{authors_target, guest, repository, switchboard_binary};
+pub use paths::{authors_target, example, guest, repository, switchboard_binary};
 pub use proxy::{Direction, Fate, Plan, Proxy};
 pub use resuming::{Acks, Held, Options, Outcome, ResumingClient};
 pub use server::{Server, ServerBuilder};

@@ -22,6 +22,7 @@ mod instances;
 mod isolation;
 mod isolation_of_users;
 mod jsonrpc_plugin;
+mod languages;
 mod protocol_page;
 mod readme_tour;
 mod restart;

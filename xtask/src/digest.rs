@@ -49,11 +49,16 @@ pub fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         let name = entry.file_name();
         // `.cargo` holds flags, which change what is compiled.
         let hidden = name.to_string_lossy().starts_with('.') && name != ".cargo";
-        if !hidden && name != "target" {
+        if !hidden && !made_by_tools(&name.to_string_lossy()) {
             collect(&entry.path(), files)?;
         }
     }
     Ok(())
+}
+
+/// Folders that come and go with compilers and package managers.
+fn made_by_tools(name: &str) -> bool {
+    ["target", "node_modules", "__pycache__"].contains(&name)
 }
 
 fn hex(bytes: &[u8]) -> String {

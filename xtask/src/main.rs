@@ -10,6 +10,7 @@ use anyhow::bail;
 mod announce;
 mod autobahn;
 mod digest;
+mod languages;
 mod plugins;
 mod process;
 mod serve;
@@ -22,8 +23,9 @@ const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
   serve [-- ARGS]   build everything, start `switchboard serve`, and say what to try; ARGS are its own
-  plugins [--guests] [--toolchain auto|rustup|debian]
-                    leave the components in target/plugins, and those for tests in target/guests
+  plugins [--guests] [--examples] [--toolchain auto|rustup|debian]
+                    leave the components in target/plugins, those for tests in target/guests, and those in
+                    other languages in target/examples
   test              everything that has to pass, the cheap parts first
   autobahn [CASE...]
                     the WebSocket stack against the Autobahn cases: all, or such as 6.4.1 or '7.*'

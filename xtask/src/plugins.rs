@@ -7,20 +7,22 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::{digest, process, tools};
+use crate::{digest, languages, process, tools};
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Options {
     /// Also the components that only tests use.
     pub guests: bool,
+    /// Also those in other languages, whose toolchains are fetched.
+    pub examples: bool,
     /// As `switchboard plugin build` takes it.
     pub toolchain: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { guests: false, toolchain: "auto-with-debian".to_owned() }
+        Self { guests: false, examples: false, toolchain: "auto-with-debian".to_owned() }
     }
 }
 
@@ -31,8 +33,9 @@ impl Options {
         while let Some(argument) = rest.next() {
             match argument.as_str() {
                 "--guests" => options.guests = true,
+                "--examples" => options.examples = true,
                 "--toolchain" => options.toolchain = rest.next().context("--toolchain needs a value")?.clone(),
-                other => bail!("`plugins` takes --guests and --toolchain, and not {other}"),
+                other => bail!("`plugins` takes --guests, --examples and --toolchain, and not {other}"),
             }
         }
         Ok(options)
@@ -45,6 +48,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Set { name: "plugins", workspace: "plugins" }.ensure(options)?;
     if options.guests {
         Set { name: "guests", workspace: "tests/guests" }.ensure(options)?;
+    }
+    if options.examples {
+        languages::ensure()?;
     }
     Ok(())
 }
@@ -63,15 +69,8 @@ impl Set {
             bail!("{} is not there: the checkout is incomplete", self.workspace);
         }
         let sources = ["plugin-sdk", "wit", "host/src/cli/plugin", self.workspace].map(|path| root.join(path));
-        let key = digest::of_sources(&sources, &format!("{}\n{}", options.toolchain, tools::compilers()))?;
-        let stamp = process::target().join("xtask").join(format!("{}.built", self.name));
-        let recorded = fs::read_to_string(&stamp).unwrap_or_default();
-        if is_current(&recorded, &key) {
-            eprintln!("target/{} is up to date", self.name);
-            return Ok(());
-        }
-        let made = self.build(options)?;
-        record(&stamp, &key, &made)
+        let with = format!("{}\n{}", options.toolchain, tools::compilers());
+        once(self.name, &sources, &with, || self.build(options))
     }
 
     /// Lets the host's binary do it, and returns what it made. All sets share one target folder, so
@@ -85,6 +84,23 @@ impl Set {
         process::run(&mut command)?;
         made_by(&process::root().join(self.workspace), &out)
     }
+}
+
+/// Builds a set of components, unless what is there was made of the same.
+pub fn once(
+    name: &str,
+    sources: &[PathBuf],
+    with: &str,
+    build: impl FnOnce() -> anyhow::Result<Vec<PathBuf>>,
+) -> anyhow::Result<()> {
+    let key = digest::of_sources(sources, with)?;
+    let stamp = process::target().join("xtask").join(format!("{name}.built"));
+    let recorded = fs::read_to_string(&stamp).unwrap_or_default();
+    if is_current(&recorded, &key) {
+        eprintln!("target/{name} is up to date");
+        return Ok(());
+    }
+    record(&stamp, &key, &build()?)
 }
 
 /// The components of a workspace: those in the folder whose names its crates have. Others are somebody's
@@ -134,7 +150,8 @@ mod tests {
     fn options_are_read_and_strangers_refused() {
         let parse = |words: &[&str]| Options::parse(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
         let both = parse(&["--guests", "--toolchain", "debian"]).expect("read");
-        assert_eq!(both, Options { guests: true, toolchain: "debian".to_owned() });
+        assert_eq!(both, Options { guests: true, examples: false, toolchain: "debian".to_owned() });
+        assert!(parse(&["--examples"]).expect("read").examples);
         assert!(parse(&["--toolchain"]).is_err());
         assert!(parse(&["--all"]).is_err());
     }

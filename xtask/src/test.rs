@@ -104,7 +104,7 @@ fn autobahn() -> Step {
 }
 
 fn components() -> anyhow::Result<()> {
-    plugins::run(&plugins::Options { guests: true, ..plugins::Options::default() })
+    plugins::run(&plugins::Options { guests: true, examples: true, ..plugins::Options::default() })
 }
 
 fn take(step: Step) -> Outcome {

@@ -41,8 +41,8 @@ pub(crate) struct PluginArgs {
 enum PluginCommand {
     /// Make a folder with a small plugin that builds and passes its test.
     ///
-    /// The folder is complete: it carries its own copy of the SDK, since that is not on a registry, and
-    /// does not join a Cargo workspace that surrounds it.
+    /// The folder is complete. In Rust, it carries its own copy of the SDK, since that is not on a registry, and
+    /// does not join a Cargo workspace that surrounds it; in other languages, a copy of the contract.
     New(NewArgs),
     /// Build plugins into components.
     ///
@@ -119,10 +119,13 @@ struct ChangeArgs {
 pub(crate) struct NewArgs {
     /// The plugin's name: lower-case letters, digits and hyphens.
     name: String,
+    /// What to write it in.
+    #[arg(long, value_enum, default_value_t = new::Language::Rust)]
+    language: new::Language,
     /// The folder to make. By default, one named after the plugin.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Use the SDK at this path instead of the copy that this program carries.
+    /// In Rust, use the SDK at this path instead of the copy that this program carries.
     #[arg(long, value_name = "PATH")]
     sdk: Option<PathBuf>,
 }

@@ -25,10 +25,15 @@ pub fn guest(name: &str) -> PathBuf {
     built("guests", name)
 }
 
+/// A component in another language than Rust: `template`, `describe`, `checksum`, `wasi-probe`.
+pub fn example(name: &str) -> PathBuf {
+    built("examples", name)
+}
+
 fn built(kind: &str, name: &str) -> PathBuf {
     let target = target_folder().parent().expect("the target folder").to_owned();
     let path = target.join(kind).join(format!("{name}.wasm"));
-    assert!(path.exists(), "{} is missing: run `cargo xtask plugins`", path.display());
+    assert!(path.exists(), "{} is missing: run `cargo xtask plugins --guests --examples`", path.display());
     path
 }
 

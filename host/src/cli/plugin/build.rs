@@ -24,6 +24,7 @@ mod component;
 mod script;
 
 use component::{encode, finish};
+pub(super) use script::{COMPONENTIZE_JS, COMPONENTIZE_PY};
 
 /// What an argument stands for.
 #[derive(Debug, PartialEq, Eq)]
