@@ -86,6 +86,12 @@ pub(super) fn line(line: &LogLine) -> String {
     table::plain(&format!("{} {level:<5}{host} {}{fields}", clock(line.time), line.message))
 }
 
+/// All that the plugin writes; of the host's lines, those about trouble in calls. What becomes of its file is
+/// told where it is deployed.
+pub(super) fn is_of_interest(line: &LogLine) -> bool {
+    line.writer == Writer::Plugin || (line.level >= LogLevel::Warn && !line.fields.contains_key("stage"))
+}
+
 /// The time of day, in UTC.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time after 1970, to the millisecond")]
 fn clock(unix_seconds: f64) -> String {
@@ -120,6 +126,8 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, Value};
+
     use super::*;
 
     #[test]
@@ -141,5 +149,20 @@ mod tests {
             line(&serde_json::from_str(json).unwrap()),
             "01:01:01.500 warn  (host) odd\\n n=1 why=\"two words\""
         );
+    }
+
+    #[test]
+    fn the_plugins_own_lines_and_the_hosts_warnings_about_calls_are_shown() {
+        let of = |writer, level, field: Option<&str>| LogLine {
+            time: 0.0,
+            level,
+            writer,
+            message: String::new(),
+            fields: field.map(|name| (name.to_owned(), Value::from(1))).into_iter().collect::<Map<_, _>>(),
+        };
+        assert!(is_of_interest(&of(Writer::Plugin, LogLevel::Debug, None)));
+        assert!(is_of_interest(&of(Writer::Host, LogLevel::Warn, Some("backtrace"))));
+        assert!(!is_of_interest(&of(Writer::Host, LogLevel::Warn, Some("stage"))));
+        assert!(!is_of_interest(&of(Writer::Host, LogLevel::Info, None)));
     }
 }

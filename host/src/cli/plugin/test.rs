@@ -147,7 +147,7 @@ fn is_conversation(path: &Path) -> bool {
 
 /// Those of a plugin, in the order of their names.
 fn conversations_of(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let folder = dir.join(FOLDER);
+    let folder = if dir == Path::new(".") { PathBuf::from(FOLDER) } else { dir.join(FOLDER) };
     let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_conversation(path)).collect();
     files.sort();

@@ -6,8 +6,8 @@ use reqwest::Response;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::{
-    cli::plugin::logs::{Events, line},
-    telemetry::recent::{LogLevel, LogLine, Writer},
+    cli::plugin::logs::{Events, is_of_interest, line},
+    telemetry::recent::LogLine,
 };
 
 pub(super) enum Log {
@@ -52,33 +52,5 @@ impl Log {
                 }
             }
         }
-    }
-}
-
-/// All that the plugin writes; of the host's lines, those about trouble in calls. What becomes of its file is
-/// told by the round that deployed it.
-fn is_of_interest(line: &LogLine) -> bool {
-    line.writer == Writer::Plugin || (line.level >= LogLevel::Warn && !line.fields.contains_key("stage"))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Map, Value};
-
-    use super::*;
-
-    #[test]
-    fn the_plugins_own_lines_and_the_hosts_warnings_about_calls_are_shown() {
-        let of = |writer, level, field: Option<&str>| LogLine {
-            time: 0.0,
-            level,
-            writer,
-            message: String::new(),
-            fields: field.map(|name| (name.to_owned(), Value::from(1))).into_iter().collect::<Map<_, _>>(),
-        };
-        assert!(is_of_interest(&of(Writer::Plugin, LogLevel::Debug, None)));
-        assert!(is_of_interest(&of(Writer::Host, LogLevel::Warn, Some("backtrace"))));
-        assert!(!is_of_interest(&of(Writer::Host, LogLevel::Warn, Some("stage"))));
-        assert!(!is_of_interest(&of(Writer::Host, LogLevel::Info, None)));
     }
 }

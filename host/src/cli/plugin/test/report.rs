@@ -59,9 +59,14 @@ impl Report {
             Ok(()) => self.passed += 1,
             Err(_) => self.failed += 1,
         }
-        let log = telemetry::tracing::recent().lines(verdict.plugin);
-        let log: Vec<String> = log.iter().skip(self.log_lines).map(|line| logs::line(line)).collect();
-        self.log_lines += log.len();
+        let all = telemetry::tracing::recent().lines(verdict.plugin);
+        let log: Vec<String> = all
+            .iter()
+            .skip(self.log_lines)
+            .filter(|line| logs::is_of_interest(line))
+            .map(|line| logs::line(line))
+            .collect();
+        self.log_lines = all.len();
         let text = if self.json { as_json(verdict)? } else { as_text(verdict, &log) };
         Ok(write!(std::io::stdout().lock(), "{text}")?)
     }
