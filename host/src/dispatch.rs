@@ -24,6 +24,7 @@ pub(crate) mod reply;
 mod revoked;
 mod route;
 mod sessions;
+mod tool_call;
 
 pub(crate) use crate::topic::presence::WINDOW as PRESENCE_WINDOW;
 use crate::{

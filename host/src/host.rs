@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use tokio::{net::TcpListener, time::MissedTickBehavior};
+use tokio::{net::TcpListener, sync::watch, time::MissedTickBehavior};
 
 use crate::{
     admin::{self, RevocationDesk},
@@ -11,7 +11,7 @@ use crate::{
     auth::{Authenticator, operator::Operators, revocation::Revocations},
     config::{Config, LiveConfig, check::Checked, raw::Sources, reload},
     dispatch::{Dispatcher, PRESENCE_WINDOW, Parts},
-    plugin::{PluginStatus, Plugins},
+    plugin::{PluginStatus, Plugins, effects::ToolError},
     session::{Order, Sessions, detached::Detached},
     shutdown::Shutdown,
     storage::Store,
@@ -173,6 +173,21 @@ impl Host {
 
     pub fn config(&self) -> Arc<Config> {
         self.config.load()
+    }
+
+    /// Calls a tool on behalf of a session. `None` if there is no such session.
+    pub async fn call_tool(
+        &self,
+        session_id: &str,
+        name: &str,
+        arguments: String,
+    ) -> Option<Result<String, ToolError>> {
+        self.dispatcher.call_tool(session_id, name, arguments).await
+    }
+
+    /// Rises whenever something is different in [`Self::plugin_statuses`].
+    pub fn plugin_changes(&self) -> watch::Receiver<u64> {
+        self.plugins.changes()
     }
 
     pub fn plugin_statuses(&self) -> Vec<PluginStatus> {

@@ -179,7 +179,6 @@ impl Plugins {
     }
 
     /// The number of the newest snapshot, as it rises.
-    #[cfg(test)]
     pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.published.changes.subscribe()
     }

@@ -56,6 +56,7 @@ mod error;
 pub mod exports;
 mod host;
 pub mod http;
+mod json_words;
 mod manifest;
 mod message;
 mod plugin;

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, bindings::switchboard::plugin::types};
+use crate::{Error, bindings::switchboard::plugin::types, json_words::in_words};
 
 /// A message.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,8 +54,10 @@ impl Message {
 /// Reads a JSON text; the error names the path.
 pub(crate) fn from_json<P: DeserializeOwned>(text: &str) -> Result<P, Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    serde_path_to_error::deserialize(&mut reader)
-        .map_err(|fault| Error::invalid_payload(&fault.path().to_string(), fault.inner()))
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|fault| Error::invalid_payload(&fault.path().to_string(), in_words(fault.inner())))?;
+    reader.end().map_err(|fault| Error::invalid_payload("", in_words(&fault)))?;
+    Ok(value)
 }
 
 /// The text of a payload, which has to be an object.
@@ -116,7 +118,11 @@ mod tests {
     fn a_payload_that_does_not_fit_is_refused_with_the_path() {
         let error = incoming(r#"{"items":[{"count":3},{"count":"x"}]}"#).payload::<Order>().unwrap_err();
         assert_eq!(error.code, "PAYLOAD_INVALID");
-        assert!(error.message.starts_with("`items[1].count`: invalid type"), "{}", error.message);
+        assert!(
+            error.message.starts_with("`items[1].count`: it is \"x\", and has to be a whole number"),
+            "{}",
+            error.message
+        );
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Tools: what a plugin offers to agents and MCP clients, in the form that MCP gives them.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use crate::{Error, manifest::schema_of};
+use crate::{Error, manifest::schema_of, message::from_json};
 
 /// A tool, in the form of MCP's `Tool`.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +30,15 @@ impl Tool {
         members.insert("description".into(), description.into());
         members.insert("inputSchema".into(), input_schema);
         Self { members }
+    }
+
+    /// The arguments of a call as a type.
+    ///
+    /// # Errors
+    ///
+    /// `PAYLOAD_INVALID`, naming the path of what does not fit.
+    pub fn arguments<A: DeserializeOwned>(arguments: &Value) -> Result<A, Error> {
+        from_json(&arguments.to_string())
     }
 
     /// The name to call it by.

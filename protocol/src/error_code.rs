@@ -151,8 +151,8 @@ error_codes! {
 
     /// The plugin serves as many calls as it may.
     PluginBusy = "PLUGIN_BUSY", 503, true, "try again after `retry_after_ms`";
-    /// The handler did not finish by its deadline.
-    PluginTimeout = "PLUGIN_TIMEOUT", 504, true, "ask for less at once, or ask the operator for a longer deadline";
+    /// The handler used up its time: that of the whole call, or that of computing. The error says which.
+    PluginTimeout = "PLUGIN_TIMEOUT", 504, true, "ask for less at once, or ask the operator to raise the setting that the error names";
     /// The handler crashed.
     PluginCrashed = "PLUGIN_CRASHED", 502, true, "the operator finds the reason in the server's log; nothing of this message was kept";
     /// The handler used all the memory that it may.

@@ -48,7 +48,7 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("wasmtime", &["plugin"]),
     // The checked configuration names algorithms.
     ("jsonwebtoken", &["auth", "config"]),
-    ("notify", &["plugin/directory", "config/reload"]),
+    ("notify", &["plugin/directory", "config/reload", "cli/plugin/dev"]),
     ("dashmap", &["session/registry", "topic/subscriptions", "admission"]),
     ("jsonschema", &["plugin/schema"]),
     // Keys are fetched, commands ask a running host, and plugins ask other servers.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rand::{TryRngCore as _, rngs::OsRng};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{claims::MAX_NAME_BYTES, keys::GeneratedKey};
 
@@ -18,6 +19,8 @@ pub(crate) struct TokenRequest {
     /// Becomes the claim `tenant`.
     pub tenant: Option<String>,
     pub lifetime: Duration,
+    /// Further claims. Those above, and what belongs to every token, cannot be among them.
+    pub claims: Map<String, Value>,
 }
 
 /// Why there is no token.
@@ -27,6 +30,8 @@ pub(crate) enum SignError {
     Name(&'static str),
     #[error("the scope {0:?} must be printable ASCII without spaces, quotes and backslashes (RFC 6749, section 3.3)")]
     Scope(String),
+    #[error("the claim {0:?} is set in another way")]
+    Claim(String),
     #[error("the token must live for at least one second")]
     Lifetime,
     #[error("the server's source of randomness failed")]
@@ -45,7 +50,12 @@ struct Claims<'a> {
     scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<&'a str>,
+    #[serde(flatten)]
+    further: &'a Map<String, Value>,
 }
+
+/// The names in [`Claims`].
+const OWN_CLAIMS: [&str; 6] = ["sub", "iat", "exp", "jti", "scope", "tenant"];
 
 /// Signs a token (HS256) that is valid from `now` (Unix seconds) on.
 pub(crate) fn sign(key: &GeneratedKey, request: &TokenRequest, now: u64) -> Result<String, SignError> {
@@ -59,6 +69,7 @@ pub(crate) fn sign(key: &GeneratedKey, request: &TokenRequest, now: u64) -> Resu
         jti: format!("{:032x}", u128::from_be_bytes(id)),
         scope: request.scopes.join(" "),
         tenant: request.tenant.as_deref(),
+        further: &request.claims,
     };
     let key = EncodingKey::from_secret(key.bytes());
     Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)?)
@@ -77,6 +88,9 @@ fn check(request: &TokenRequest) -> Result<(), SignError> {
     };
     if let Some(scope) = request.scopes.iter().find(|scope| !is_scope(scope)) {
         return Err(SignError::Scope(scope.clone()));
+    }
+    if let Some(name) = request.claims.keys().find(|name| OWN_CLAIMS.contains(&name.as_str())) {
+        return Err(SignError::Claim(name.clone()));
     }
     if request.lifetime < Duration::from_secs(1) {
         return Err(SignError::Lifetime);
@@ -98,6 +112,7 @@ mod tests {
             scopes: vec!["chat:write".to_owned(), "tools".to_owned()],
             tenant: Some("acme".to_owned()),
             lifetime: Duration::from_secs(60),
+            claims: Map::from_iter([("team".to_owned(), "blue".into())]),
         }
     }
 
@@ -124,6 +139,7 @@ mod tests {
             TokenRequest { tenant: Some(String::new()), ..request() },
             TokenRequest { scopes: vec!["a b".to_owned()], ..request() },
             TokenRequest { lifetime: Duration::ZERO, ..request() },
+            TokenRequest { claims: Map::from_iter([("exp".to_owned(), 1.into())]), ..request() },
         ] {
             assert!(sign(&key, &wrong, 1000).is_err(), "{wrong:?}");
         }

@@ -43,6 +43,7 @@ impl Running {
             scopes: vec![],
             tenant: tenant.map(str::to_owned),
             lifetime: Duration::from_secs(60),
+            claims: serde_json::Map::new(),
         };
         sign(&generated_key(self.folder.path()).unwrap(), &request, unix_now()).unwrap()
     }

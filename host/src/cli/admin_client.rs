@@ -31,7 +31,7 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const TOKEN_VARIABLE: &str = "SWITCHBOARD_ADMIN_TOKEN";
 
 /// Holds the listener's address.
-const URL_VARIABLE: &str = "SWITCHBOARD_ADMIN_URL";
+pub(crate) const URL_VARIABLE: &str = "SWITCHBOARD_ADMIN_URL";
 
 /// The data folder, for commands that read no settings.
 const DATA_DIR_VARIABLE: &str = "SWITCHBOARD_DATA_DIR";

@@ -5,34 +5,22 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, anyhow, bail};
-use futures_util::{SinkExt, StreamExt};
+use anyhow::{Context, bail};
 use tokio::{
-    net::TcpStream,
     sync::mpsc,
-    time::{Instant, sleep_until, timeout},
-};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{
-        self, Message,
-        client::IntoClientRequest,
-        handshake::client::Request,
-        http::{HeaderName, HeaderValue, Response, header},
-        protocol::{CloseFrame, frame::coding::CloseCode},
-    },
+    time::{Instant, sleep_until},
 };
 
-use super::token;
+use super::{conversation::Recorder, token};
 use crate::auth::keys::key_exists;
 
 mod line;
 mod show;
+pub(crate) mod socket;
 
-/// A server that takes longer to answer the handshake is not there.
-const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
-/// For the other side to answer our close.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) use line::parse_wait;
+use socket::Socket;
+
 /// After the end of input, a topic that never falls silent must not keep a script waiting.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Lines that were read and not sent yet. A slow server makes the reading wait.
@@ -69,16 +57,30 @@ pub(crate) struct ConnectArgs {
     #[arg(long)]
     json: bool,
     /// At the end of input, leave when nothing has arrived for this long: `500ms`, `1s`, `2m`.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = line::parse_wait)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_wait)]
     wait: Duration,
+    /// Write the conversation into a new file, which `switchboard plugin test` replays.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 pub(crate) async fn run(args: ConnectArgs) -> anyhow::Result<()> {
     let token = token_of(&args)?;
-    let socket = open(request(&args, &token)?).await.with_context(|| format!("cannot connect to {}", args.url))?;
-    Conversation { socket, json: args.json, wait: args.wait }.run().await
+    let socket = Socket::open(&args.url, &token, args.subprotocol.as_deref()).await?;
+    let recorder = args.record.map(|path| recorder(&path)).transpose()?;
+    let mut conversation = Conversation { socket, recorder, json: args.json, wait: args.wait };
+    let held = conversation.hold().await;
+    // What was said until then is worth keeping, however it ended.
+    let kept = conversation.recorder.as_mut().map_or(Ok(()), Recorder::finish);
+    held?;
+    conversation.socket.leave().await;
+    kept.context(NOT_RECORDED)
+}
+
+const NOT_RECORDED: &str = "the conversation cannot be written down";
+
+fn recorder(path: &std::path::Path) -> anyhow::Result<Recorder> {
+    Recorder::create(path).with_context(|| format!("{} cannot be made", path.display()))
 }
 
 /// Where a host on its defaults is, unless the environment names another.
@@ -108,59 +110,24 @@ fn local_token(args: &ConnectArgs) -> anyhow::Result<String> {
     token::sign_for(&args.sub, &data_dir)
 }
 
-fn request(args: &ConnectArgs, token: &str) -> anyhow::Result<Request> {
-    if args.url.starts_with("wss:") {
-        bail!("this client speaks no TLS; connect to the ws:// address of the host itself");
-    }
-    if !args.url.starts_with("ws://") {
-        bail!("{} is no address of a socket; it looks like ws://127.0.0.1:8080/ws", args.url);
-    }
-    let mut request = args.url.as_str().into_client_request().with_context(|| format!("{} is no address", args.url))?;
-    let mut bearer = header_value(header::AUTHORIZATION, &format!("Bearer {token}"))?;
-    bearer.set_sensitive(true);
-    request.headers_mut().insert(header::AUTHORIZATION, bearer);
-    if let Some(name) = &args.subprotocol {
-        let value = header_value(header::SEC_WEBSOCKET_PROTOCOL, name)?;
-        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);
-    }
-    Ok(request)
-}
-
-/// The text itself may be a secret, and is not repeated.
-fn header_value(name: HeaderName, text: &str) -> anyhow::Result<HeaderValue> {
-    HeaderValue::from_str(text).map_err(|_| anyhow!("the value for `{name}` has characters that a header cannot carry"))
-}
-
-async fn open(request: Request) -> anyhow::Result<Socket> {
-    match timeout(HANDSHAKE_PATIENCE, connect_async(request)).await {
-        Ok(Ok((socket, _))) => Ok(socket),
-        Ok(Err(tungstenite::Error::Http(response))) => Err(refusal(&response)),
-        Ok(Err(fault)) => Err(fault.into()),
-        Err(_) => bail!("no answer within {} s", HANDSHAKE_PATIENCE.as_secs()),
-    }
-}
-
-fn refusal(response: &Response<Option<Vec<u8>>>) -> anyhow::Error {
-    let body = response.body().as_deref().unwrap_or_default();
-    anyhow!("{}", show::refusal(response.status().as_u16(), body))
-}
-
 /// What woke the conversation.
 enum Event {
     Line(Option<std::io::Result<String>>),
-    Frame(Option<Result<Message, tungstenite::Error>>),
+    Frame(anyhow::Result<Option<String>>),
     Interrupted,
     Idle,
 }
 
 struct Conversation {
     socket: Socket,
+    recorder: Option<Recorder>,
     json: bool,
     wait: Duration,
 }
 
 impl Conversation {
-    async fn run(mut self) -> anyhow::Result<()> {
+    /// Until there is nothing more to say.
+    async fn hold(&mut self) -> anyhow::Result<()> {
         let mut lines = Some(standard_input());
         let mut leave_at = None;
         let mut latest = None;
@@ -175,20 +142,25 @@ impl Conversation {
                     }
                 },
                 Event::Frame(frame) => {
-                    let counts = self.receive(frame).await?;
+                    let counts = self.receive(frame?)?;
                     // Heartbeats come for ever, and answer nothing.
                     if let (Some(latest), true) = (latest, counts) {
                         leave_at = Some((Instant::now() + self.wait).min(latest));
                     }
                 }
-                Event::Interrupted | Event::Idle => return self.leave().await,
+                Event::Interrupted | Event::Idle => return Ok(()),
             }
         }
     }
 
     async fn send(&mut self, line: &str) -> anyhow::Result<()> {
         match line::to_frame(line) {
-            Ok(Some(frame)) => self.socket.send(Message::text(frame)).await.context("the connection was lost"),
+            Ok(Some(frame)) => {
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.sent(&frame).context(NOT_RECORDED)?;
+                }
+                self.socket.send(frame).await
+            }
             Ok(None) => Ok(()),
             Err(problem) => {
                 eprintln!("not sent: {problem}");
@@ -197,39 +169,13 @@ impl Conversation {
         }
     }
 
-    /// Prints what arrived. Whether it was more than a sign of life; the end of the socket is a fault,
-    /// since it was not this side that ended it.
-    async fn receive(&mut self, frame: Option<Result<Message, tungstenite::Error>>) -> anyhow::Result<bool> {
-        match frame {
-            Some(Ok(Message::Text(text))) => Ok(show::frame(&text, self.json)?),
-            Some(Ok(Message::Binary(bytes))) => Ok(show::frame(&String::from_utf8_lossy(&bytes), self.json)?),
-            Some(Ok(Message::Close(close))) => {
-                // Flushes the answer to the close, which the engine has queued.
-                let _ = timeout(CLOSE_PATIENCE, self.socket.flush()).await;
-                Err(anyhow!(
-                    "{}",
-                    show::closed(close.as_ref().map(|close| (u16::from(close.code), close.reason.as_str())))
-                ))
-            }
-            Some(Ok(_)) => Ok(false),
-            Some(Err(fault)) => Err(anyhow!(fault).context("the connection was lost")),
-            None => bail!("the connection was lost"),
+    /// Prints what arrived. Whether it was more than a sign of life.
+    fn receive(&mut self, frame: Option<String>) -> anyhow::Result<bool> {
+        let Some(frame) = frame else { return Ok(false) };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.came(&frame).context(NOT_RECORDED)?;
         }
-    }
-
-    /// Says goodbye and waits a moment for the other side to do so, too.
-    async fn leave(mut self) -> anyhow::Result<()> {
-        let farewell = async {
-            let close = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-            self.socket.close(Some(close)).await?;
-            while let Some(frame) = self.socket.next().await {
-                frame?;
-            }
-            Ok::<(), tungstenite::Error>(())
-        };
-        // Everything has been said; how the other side takes it changes nothing.
-        let _ = timeout(CLOSE_PATIENCE, farewell).await;
-        Ok(())
+        Ok(show::frame(&frame, self.json)?)
     }
 }
 
@@ -269,38 +215,5 @@ async fn next(socket: &mut Socket, lines: &mut Option<InputLines>, leave_at: Opt
         line = line => Event::Line(line),
         _ = tokio::signal::ctrl_c() => Event::Interrupted,
         () = idle => Event::Idle,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn args(url: &str) -> ConnectArgs {
-        ConnectArgs {
-            url: url.to_owned(),
-            token: None,
-            sub: "local".to_owned(),
-            data_dir: None,
-            subprotocol: Some("mcp".to_owned()),
-            json: false,
-            wait: Duration::from_secs(1),
-        }
-    }
-
-    #[test]
-    fn the_token_travels_in_the_header_and_is_marked_as_secret() {
-        let request = request(&args("ws://127.0.0.1:1/ws"), "a.b.c").expect("a request");
-        let bearer = &request.headers()[header::AUTHORIZATION];
-        assert!(bearer.is_sensitive() && bearer == "Bearer a.b.c");
-        assert_eq!(request.headers()[header::SEC_WEBSOCKET_PROTOCOL], "mcp");
-    }
-
-    #[test]
-    fn addresses_and_tokens_that_cannot_work_are_named_without_the_token() {
-        assert!(request(&args("wss://h/ws"), "t").is_err());
-        assert!(request(&args("nonsense"), "t").is_err());
-        let fault = request(&args("ws://h/ws"), "secret\n").expect_err("no header");
-        assert!(!format!("{fault:#}").contains("secret"), "{fault:#}");
     }
 }

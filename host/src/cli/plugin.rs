@@ -12,6 +12,7 @@ mod build;
 mod check;
 mod crates;
 mod deploy;
+mod dev;
 mod enable;
 mod list;
 mod logs;
@@ -20,6 +21,7 @@ mod pin;
 mod promote;
 mod rollback;
 mod state;
+mod test;
 mod toolchain;
 mod versions;
 
@@ -57,6 +59,18 @@ enum PluginCommand {
     /// Runs what the host runs when a file appears in its plugin folder: the contract, imports against
     /// grants, the manifest, settings, and the self-test. Nothing is changed.
     Check(CheckArgs),
+    /// Replay conversations against the component.
+    ///
+    /// Builds the plugin, starts a host of its own for each conversation, with free ports and nothing remembered,
+    /// and speaks to it over a socket, as clients do. Conversations are JSON Lines, written by hand or by
+    /// `switchboard connect --record`; docs/plugin-guide.md describes their steps.
+    Test(test::TestArgs),
+    /// Build, check and deploy whenever a source is saved.
+    ///
+    /// Starts a host of its own, on a free port and with nothing remembered, unless --admin (or
+    /// `SWITCHBOARD_ADMIN_URL`) or --plugin-dir names one. A version that does not build or would not be loaded
+    /// changes nothing: the last good one goes on serving. The plugin's log is shown as it comes.
+    Dev(dev::DevArgs),
     /// List the plugins of a running host.
     List(list::ListArgs),
     /// Bring a component to traffic.
@@ -157,6 +171,8 @@ pub(crate) fn run(args: PluginArgs) -> anyhow::Result<()> {
         PluginCommand::New(args) => new::run(args),
         PluginCommand::Build(args) => build::run(args),
         PluginCommand::Check(args) => check::run(args),
+        PluginCommand::Test(args) => test::run(&args),
+        PluginCommand::Dev(args) => dev::run(args),
         PluginCommand::List(args) => wait(list::run(args)),
         PluginCommand::Deploy(args) => wait(deploy::run(args)),
         PluginCommand::Promote(args) => wait(promote::run(args)),

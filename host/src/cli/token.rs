@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use serde_json::Map;
 
 use super::duration;
 use crate::auth::{
@@ -59,7 +60,8 @@ fn token(args: TokenArgs, data_dir: &std::path::Path) -> anyhow::Result<String> 
     let key = generated_key(data_dir)?;
     // `--scope "a b"` is how scopes stand in the token, and means the same as two of them.
     let scopes = args.scopes.iter().flat_map(|scope| scope.split_whitespace()).map(str::to_owned).collect();
-    let request = TokenRequest { subject: args.sub, scopes, tenant: args.tenant, lifetime: args.ttl };
+    let request =
+        TokenRequest { subject: args.sub, scopes, tenant: args.tenant, lifetime: args.ttl, claims: Map::new() };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     Ok(sign(&key, &request, now.as_secs())?)
 }

@@ -211,7 +211,10 @@ mod tests {
         for (failure, code) in [
             (crash(""), ErrorCode::PluginCrashed),
             (CallFailure::OutOfMemory { limit_bytes: 1, backtrace: String::new() }, ErrorCode::PluginOutOfMemory),
-            (CallFailure::TimedOut { limit: seconds }, ErrorCode::PluginTimeout),
+            (
+                CallFailure::TimedOut { limit: seconds, setting: crate::plugin::failure::TimeLimit::CpuTime },
+                ErrorCode::PluginTimeout,
+            ),
             (CallFailure::LimitExceeded { limit: "max_emissions", detail: "9".into() }, ErrorCode::PluginLimitExceeded),
             (CallFailure::Busy { retry_after: seconds }, ErrorCode::PluginBusy),
             (CallFailure::AnswerInvalid("x".into()), ErrorCode::PluginAnswerInvalid),

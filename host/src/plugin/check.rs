@@ -12,6 +12,7 @@ use super::{
     artifact::Captured,
     capability::SharedCapabilities,
     compile::Compiler,
+    directory_file::{plugin_name, read_any},
     engine::Sandbox,
     loader::Loader,
     status::{LoadFailure, Stage},
@@ -51,10 +52,10 @@ pub(crate) enum CheckFault {
 
 /// Takes a file through every stage but the comparison with other plugins.
 pub(crate) async fn check_file(config: &Config, path: &Path) -> Result<CheckedPlugin, CheckFault> {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let bytes = tokio::fs::read(path)
-        .await
-        .map_err(|fault| LoadFailure::new(Stage::Capture, format!("{} cannot be read: {fault}", path.display())))?;
+    let unfit = |reason: String| LoadFailure::new(Stage::Capture, reason);
+    let file = path.file_name().unwrap_or_default();
+    let stem = plugin_name(file).map_err(|ignored| unfit(ignored.in_words()))?.to_owned();
+    let bytes = read_any(path).map_err(unfit)?;
     let size = bytes.len();
     let captured = Captured::new(Arc::from(stem.as_str()), bytes);
     let validated = validate(captured).map_err(|fault| LoadFailure::new(Stage::Validate, fault))?;

@@ -29,11 +29,22 @@ impl Ignored {
             Self::Partial => tracing::debug!(%file, "ignored: its name is that of an unfinished file"),
             Self::OtherExtension => tracing::debug!(%file, "ignored: its name does not end in .wasm"),
             Self::NotAFile => tracing::debug!(%file, "ignored: it is not a file"),
-            Self::BadName => tracing::warn!(
-                %file,
-                "ignored: the name of a plugin is 1 to {MAX_NAME_BYTES} characters of a-z 0-9 _ -, followed by .wasm; rename it"
-            ),
+            Self::BadName => tracing::warn!(%file, "ignored: {}", self.in_words()),
         }
+    }
+
+    /// Why a file of that name would be no plugin, and what to do.
+    pub fn in_words(self) -> String {
+        let why = match self {
+            Self::Hidden => "its name begins with a dot",
+            Self::Partial => "its name is that of an unfinished file",
+            Self::OtherExtension => "its name does not end in .wasm",
+            Self::NotAFile => "it is not a file",
+            Self::BadName => "its name has other characters, or more of them",
+        };
+        format!(
+            "{why}: the name of a plugin is 1 to {MAX_NAME_BYTES} characters of a-z 0-9 _ -, followed by .wasm; rename it"
+        )
     }
 }
 
@@ -93,10 +104,24 @@ impl From<io::Error> for ReadFault {
     }
 }
 
+/// Reads a file that somebody has named, within the same bounds.
+pub(super) fn read_any(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |fault: io::Error| format!("it cannot be read: {fault}");
+    match read_whole(path, stamp(&fs::metadata(path).map_err(cannot)?)) {
+        Ok(bytes) => Ok(bytes),
+        Err(ReadFault::Refused(reason)) => Err(reason),
+        Err(ReadFault::Changed(_)) => Err("somebody is writing to it: try again when it is whole".to_owned()),
+        Err(ReadFault::Gone) => Err("it is gone".to_owned()),
+    }
+}
+
 /// Reads a file that nobody writes to meanwhile.
 pub(super) fn read_whole(path: &Path, expected: Stamp) -> Result<Vec<u8>, ReadFault> {
     if expected.bytes > MAX_FILE_BYTES {
-        return Err(ReadFault::Refused(format!("it has {} bytes, and {MAX_FILE_BYTES} are allowed", expected.bytes)));
+        return Err(ReadFault::Refused(format!(
+            "it has {} bytes, and {MAX_FILE_BYTES} are allowed: leave out what it does not need",
+            expected.bytes
+        )));
     }
     let file = fs::File::open(path)?;
     let mut bytes = Vec::with_capacity(usize::try_from(expected.bytes).unwrap_or(0));

@@ -26,9 +26,9 @@ pub(crate) enum CallFailure {
     /// The guest wanted more memory or table space than it may have, and gave up.
     #[error("the handler used all of the {limit_bytes} bytes of memory that it may")]
     OutOfMemory { limit_bytes: usize, backtrace: String },
-    /// Past the deadline, in Wasm or in a host call.
-    #[error("the handler did not finish within {} ms", .limit.as_millis())]
-    TimedOut { limit: Duration },
+    /// Out of time, in Wasm or in a host call.
+    #[error("{}", timed_out(*.limit, *.setting))]
+    TimedOut { limit: Duration, setting: TimeLimit },
     /// The run that the call belonged to was cancelled.
     #[error("the run was cancelled")]
     Cancelled,
@@ -56,6 +56,23 @@ pub(crate) enum CallFailure {
     /// Not the guest's fault.
     #[error("the host failed: {0}")]
     Host(String),
+}
+
+/// What a call's time is limited by. Named as the settings are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeLimit {
+    /// Computing alone.
+    CpuTime,
+    /// From its beginning to its end, waiting included.
+    Deadline,
+}
+
+fn timed_out(limit: Duration, setting: TimeLimit) -> String {
+    let ms = limit.as_millis();
+    match setting {
+        TimeLimit::CpuTime => format!("the handler has computed for {ms} ms, which is all that `cpu_time` allows"),
+        TimeLimit::Deadline => format!("the handler did not finish within {ms} ms, its `deadline`"),
+    }
 }
 
 impl CallFailure {

@@ -9,7 +9,7 @@ use wasmtime::{Engine, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, 
 use super::{
     answer,
     bindings::types,
-    failure::CallFailure,
+    failure::{CallFailure, TimeLimit},
     guest_text::{MAX_BACKTRACE_BYTES, MAX_LINE_BYTES, lines, one_line},
     instance::GuestMessage,
     instance_state::InstanceState,
@@ -225,8 +225,8 @@ impl Bounds {
 
     fn interrupted(&self, interruption: Interruption) -> CallFailure {
         match interruption {
-            Interruption::CpuTime => CallFailure::TimedOut { limit: self.cpu_time },
-            Interruption::Deadline => CallFailure::TimedOut { limit: self.wall_clock },
+            Interruption::CpuTime => CallFailure::TimedOut { limit: self.cpu_time, setting: TimeLimit::CpuTime },
+            Interruption::Deadline => CallFailure::TimedOut { limit: self.wall_clock, setting: TimeLimit::Deadline },
             Interruption::RandomBytes { .. } => {
                 CallFailure::LimitExceeded { limit: "random", detail: interruption.to_string() }
             }
@@ -284,6 +284,13 @@ mod tests {
         assert_eq!(run(wasmtime::Error::msg("invalid utf-8"), false), "crashed");
         assert_eq!(failure(Stage::Instantiating, wasmtime::Error::msg("x"), false).outcome(), "host_failure");
         assert_eq!(failure(Stage::Instantiating, wasmtime::Error::msg("x"), true).outcome(), "out_of_memory");
+    }
+
+    #[test]
+    fn the_setting_is_named_that_ended_a_guest() {
+        let words = |fault: Interruption| failure(Stage::Running, fault.into(), false).to_string();
+        assert!(words(Interruption::CpuTime).contains("for 3 ms, which is all that `cpu_time`"));
+        assert!(words(Interruption::Deadline).contains("within 4 ms, its `deadline`"));
     }
 
     #[test]

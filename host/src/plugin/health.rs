@@ -45,7 +45,6 @@ mod window;
 
 /// Of one version, for as long as it lives.
 pub(crate) struct VersionHealth {
-    cpu_time: Duration,
     deadline: Duration,
     digests: Digests,
     poison: Poison,
@@ -82,7 +81,6 @@ impl VersionHealth {
             backoff_max: health.backoff_max,
         });
         Arc::new(Self {
-            cpu_time: config.limits.cpu_time,
             deadline: config.limits.deadline,
             digests: Digests::default(),
             poison: Poison::new(poison::Rules { crashes: health.poison_crashes, time: health.poison_time }),
@@ -193,7 +191,7 @@ impl Permit {
     pub fn end<T>(mut self, result: &Result<T, CallFailure>, now: Instant) {
         let Some(pass) = self.pass.take() else { return };
         let health = &self.health;
-        let circumstances = Circumstances { cpu_time: health.cpu_time, deadline: health.deadline, nested: self.nested };
+        let circumstances = Circumstances { deadline: health.deadline, nested: self.nested };
         let caller = || health.digests.caller(&self.principal);
         let failure = result.as_ref().err();
         let ending = outcome::about_version(failure, &circumstances);
@@ -204,7 +202,7 @@ impl Permit {
         }
         health.ended(ending, pass, caller, failure, now);
         let Some(message) = self.message else { return };
-        match failure.filter(|failure| outcome::is_crash(failure, &circumstances)) {
+        match failure.filter(|failure| outcome::is_crash(failure)) {
             Some(failure) if health.poison.crashed(message, caller(), now) => health.lock().report.poison(failure),
             Some(_) => {}
             None if ending == Ending::Served => health.poison.served(message, caller),

@@ -23,7 +23,7 @@ use super::{
     detached,
     effects::CallContext,
     engine::Place,
-    failure::CallFailure,
+    failure::{CallFailure, TimeLimit},
     guest::{Answer, Question},
     instances::{
         live::{Live, PutAway},
@@ -153,7 +153,7 @@ impl PluginVersion {
             // The work first: an answer that is there counts, whatever else happened meanwhile.
             biased;
             result = timeout_at(deadline.into(), work) => {
-                result.unwrap_or(Err(CallFailure::TimedOut { limit: allowed }))
+                result.unwrap_or(Err(CallFailure::TimedOut { limit: allowed, setting: TimeLimit::Deadline }))
             }
             () = self.interrupted.cancelled() => Err(CallFailure::Interrupted),
             () = run.overdue() => Err(CallFailure::Cancelled),

@@ -29,6 +29,8 @@ use crate::{
     telemetry::metrics::PluginVersionLabel,
 };
 
+mod advice;
+
 /// What every load needs.
 pub(crate) struct Loader {
     pub sandbox: Arc<Sandbox>,
@@ -39,11 +41,10 @@ pub(crate) struct Loader {
 impl Loader {
     /// From bytes to machine code and a manifest.
     pub async fn compile(&self, validated: Validated) -> Result<Compiled, LoadFailure> {
-        let component =
-            self.compiler.compile(&validated).await.map_err(|fault| LoadFailure::new(Stage::Compile, fault))?;
+        let component = self.compiler.compile(&validated).await.map_err(advice::of_compiling)?;
         let manifest = instance::manifest_of(&self.sandbox, &component, &validated.captured.name)
             .await
-            .map_err(|failure| LoadFailure::new(Stage::Manifest, failure))?;
+            .map_err(|failure| advice::of_manifest(&failure))?;
         let manifest = Manifest::parse(&manifest)
             .map_err(|fault| LoadFailure::new(Stage::Manifest, format!("the manifest is not valid: {fault}")))?;
         let Validated { captured, imports } = validated;
@@ -62,8 +63,8 @@ impl Loader {
         let egress = Egress::prepare(&compiled.name, config, &self.shared.metrics).await?;
         let pre = bindings::link(&self.sandbox, &config.grants)
             .and_then(|linker| linker.instantiate_pre(&compiled.component))
-            .map_err(|fault| LoadFailure::new(Stage::Link, format!("{fault:#}")))?;
-        let exports = Exports::probe(&pre).map_err(|fault| LoadFailure::new(Stage::Link, fault))?;
+            .map_err(|fault| advice::of_linking(format!("{fault:#}")))?;
+        let exports = Exports::probe(&pre).map_err(advice::of_linking)?;
         let label =
             PluginVersionLabel { plugin: compiled.name.clone(), version: compiled.manifest.version.to_string().into() };
         let health = VersionHealth::new(label, config, self.shared.metrics.clone(), Instant::now());
@@ -88,8 +89,9 @@ impl Loader {
             in_flight: TaskTracker::new(),
             health,
         });
-        let first = version.start_ahead().await.map_err(|failure| LoadFailure::new(Stage::Start, failure))?;
-        version.self_test().await.map_err(|failure| LoadFailure::new(Stage::SelfTest, failure))?;
+        let first =
+            version.start_ahead().await.map_err(|failure| advice::of_call(Stage::Start, &compiled.name, &failure))?;
+        version.self_test().await.map_err(|failure| advice::of_call(Stage::SelfTest, &compiled.name, &failure))?;
         if let Some(serving) = serving {
             check_handover(&version, serving).await?;
         }
@@ -153,7 +155,10 @@ fn check_settings(compiled: &Compiled, config: &PluginConfig) -> Result<Arc<str>
     let settings = Value::Object(config.settings.as_ref().clone());
     if let Some(schema) = &compiled.manifest.settings {
         schema.check(&settings).map_err(|fault| {
-            let reason = format!("[plugins.{}.settings] does not fit what the plugin accepts: {fault}", compiled.name);
+            let reason = format!(
+                "[plugins.{}.settings] does not fit what the plugin accepts: {fault}; correct it there",
+                compiled.name
+            );
             LoadFailure::new(Stage::Settings, reason)
         })?;
     }

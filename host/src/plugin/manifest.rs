@@ -91,9 +91,9 @@ pub(crate) struct Lifecycle {
 /// What is wrong with a manifest, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ManifestFault {
-    #[error("it has {0} bytes, and {MAX_MANIFEST_BYTES} are allowed")]
+    #[error("it has {0} bytes, and {MAX_MANIFEST_BYTES} are allowed: shorten its schemas and descriptions")]
     TooLarge(usize),
-    #[error("it is not JSON: {0}")]
+    #[error("it is not JSON: {0}; `manifest` has to return the text of a JSON object")]
     Json(String),
     #[error("`{path}` must be {expected}, and is {found}")]
     WrongType { path: String, expected: &'static str, found: &'static str },
@@ -101,9 +101,9 @@ pub(crate) enum ManifestFault {
     Missing { path: String, expected: &'static str },
     #[error("`{path}` is not valid: {problem}")]
     Invalid { path: String, problem: String },
-    #[error("`{path}` cannot be `{message_type}`: that type belongs to the host")]
+    #[error("`{path}` cannot be `{message_type}`: that type belongs to the host; take another name")]
     Reserved { path: String, message_type: String },
-    #[error("`{path}` claims `{pattern}` a second time")]
+    #[error("`{path}` claims `{pattern}` a second time: leave one of the two out")]
     Twice { path: String, pattern: String },
 }
 
@@ -151,7 +151,7 @@ impl<'a> Node<'a> {
         let Some(value) = self.get(member) else { return Ok(None) };
         let text = text_of(value, self.path(member))?;
         if text.len() > MAX_LABEL_BYTES {
-            let problem = format!("it has {} bytes, and {MAX_LABEL_BYTES} are allowed", text.len());
+            let problem = format!("it has {} bytes, and {MAX_LABEL_BYTES} are allowed: shorten it", text.len());
             return Err(ManifestFault::Invalid { path: self.path(member), problem });
         }
         Ok(Some(text.to_owned()))
@@ -160,7 +160,7 @@ impl<'a> Node<'a> {
     fn required_text(&self, member: &str) -> Result<String, ManifestFault> {
         match self.text(member)? {
             Some(text) if text.is_empty() => {
-                Err(ManifestFault::Invalid { path: self.path(member), problem: "it is empty".into() })
+                Err(ManifestFault::Invalid { path: self.path(member), problem: "it is empty: say what it is".into() })
             }
             Some(text) => Ok(text),
             None => Err(ManifestFault::Missing { path: self.path(member), expected: "a string" }),
@@ -206,7 +206,10 @@ fn version(node: &Node<'_>) -> Result<semver::Version, ManifestFault> {
 fn handles(node: &Node<'_>) -> Result<Vec<Arc<Handled>>, ManifestFault> {
     let items = node.array("handles")?;
     if items.len() > MAX_HANDLES {
-        let problem = format!("it has {} entries, and {MAX_HANDLES} are allowed", items.len());
+        let problem = format!(
+            "it has {} entries, and {MAX_HANDLES} are allowed: claim a prefix instead of its types",
+            items.len()
+        );
         return Err(ManifestFault::Invalid { path: node.path("handles"), problem });
     }
     let mut seen = HashSet::new();

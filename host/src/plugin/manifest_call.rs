@@ -19,7 +19,7 @@ use super::{
     bindings::Exports,
     call_log::CallLog,
     engine::Sandbox,
-    failure::CallFailure,
+    failure::{CallFailure, TimeLimit},
     guest::{Bounds, Stage, store},
     limits::{CpuMeter, Limiter, Metered, Watch},
     manifest::MAX_MANIFEST_BYTES,
@@ -70,7 +70,7 @@ pub(crate) async fn manifest_of(
     };
     let answered = timeout_at(deadline.into(), Metered::new(work, meter))
         .await
-        .unwrap_or(Err(CallFailure::TimedOut { limit: BOUNDS.wall_clock }));
+        .unwrap_or(Err(CallFailure::TimedOut { limit: BOUNDS.wall_clock, setting: TimeLimit::Deadline }));
     log.flush();
     answered.map_err(|failure| with_last_words(failure, log.last_error()))
 }

@@ -46,23 +46,25 @@ const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 /// Why bytes cannot be a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ValidateFault {
-    #[error("the file is empty")]
+    #[error("the file is empty: copy the component again")]
     Empty,
     #[error("it is WebAssembly text: translate it first, with `wasm-tools parse`")]
     Text,
-    #[error("it is not WebAssembly: it begins with {0}")]
+    #[error("it is not WebAssembly: it begins with {0}; put a component there, as `switchboard plugin build` makes it")]
     NotWasm(String),
     #[error("it is a core module, not a component: `switchboard plugin build FILE` makes one of it")]
     CoreModule,
-    #[error("it is WebAssembly of another kind or version ({0}): a component has the header 0061736d0d000100")]
+    #[error(
+        "it is WebAssembly of another kind or version ({0}): a component has the header 0061736d0d000100, and `switchboard plugin build` makes one"
+    )]
     Header(String),
     #[error("it ends after {bytes} bytes, in the middle: copy it again")]
     Truncated { bytes: usize },
-    #[error("it is damaged at byte {offset}: {problem}")]
+    #[error("it is damaged at byte {offset}: {problem}; build it, or copy it, again")]
     Malformed { offset: usize, problem: String },
     #[error("it imports what does not exist: {}", join(.0))]
     Imports(Vec<ImportFault>),
-    #[error("it lacks what every plugin exports: {}", join(.0))]
+    #[error("it lacks what every plugin exports: {}; in Rust, `register_plugin!` exports all of it", join(.0))]
     Exports(Vec<ExportFault>),
 }
 
@@ -71,13 +73,13 @@ pub(crate) enum ValidateFault {
 pub(crate) enum ImportFault {
     #[error(transparent)]
     Wasi(#[from] wasi::Refused),
-    #[error("`{0}` is not of `{PACKAGE}@{VERSION}`")]
+    #[error("`{0}` is not of `{PACKAGE}@{VERSION}`: leave it out, since a host offers that package and nothing else")]
     Package(String),
     #[error("`{0}` is another version than `{VERSION}`, which this host offers: build it with the matching SDK")]
     Version(String),
-    #[error("`{PACKAGE}@{VERSION}` has no interface `{0}`")]
+    #[error("`{PACKAGE}@{VERSION}` has no interface `{0}`: leave it out; there are {known}", known = interfaces())]
     Interface(String),
-    #[error("the interface `{interface}` has no `{item}`")]
+    #[error("the interface `{interface}` has no `{item}`: leave it out; there are {known}", known = functions(interface))]
     Item { interface: String, item: String },
 }
 
@@ -90,6 +92,18 @@ pub(crate) enum ExportFault {
     Version { wanted: &'static str, found: String },
     #[error("the function `{function}` in the interface `{PACKAGE}/{interface}@{VERSION}`")]
     Function { interface: &'static str, function: &'static str },
+}
+
+/// What a plugin may import instead.
+fn interfaces() -> String {
+    let names: Vec<&str> =
+        OFFERED.iter().filter(|(_, functions)| !functions.is_empty()).map(|(name, _)| *name).collect();
+    names.join(", ")
+}
+
+fn functions(interface: &str) -> String {
+    let offered = OFFERED.iter().find(|(name, _)| *name == interface);
+    offered.map(|(_, functions)| functions.join(", ")).unwrap_or_default()
 }
 
 fn join(faults: &[impl ToString]) -> String {

@@ -59,7 +59,13 @@ mod tests {
             in_words("div", &CallFailure::Refused(refusal)),
             ToolError::Failed("the divisor is 0 (DIVISION_BY_ZERO). Choose another divisor".into())
         );
-        assert_eq!(in_words("div", &CallFailure::TimedOut { limit: Duration::ZERO }), ToolError::Timeout);
+        assert_eq!(
+            in_words(
+                "div",
+                &CallFailure::TimedOut { limit: Duration::ZERO, setting: crate::plugin::failure::TimeLimit::Deadline }
+            ),
+            ToolError::Timeout
+        );
         assert_eq!(
             in_words("div", &CallFailure::Busy { retry_after: Duration::from_millis(5) }),
             ToolError::Failed("the tool \"div\" is busy; try again after 5 ms".into())

@@ -32,7 +32,7 @@ pub(super) fn to_frame(line: &str) -> Result<Option<String>, String> {
 }
 
 /// `500ms`, `1s`, `2m`.
-pub(super) fn parse_wait(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_wait(text: &str) -> Result<Duration, String> {
     let unit = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(unit);
     let number: u64 = digits.parse().map_err(|_| "a number and a unit, such as `1s`".to_owned())?;

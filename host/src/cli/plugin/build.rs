@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::{
     BuildArgs,
     crates::{self, PluginCrate},
-    toolchain::Toolchain,
+    toolchain::{self, Toolchain},
 };
 
 mod component;
@@ -53,7 +53,31 @@ impl Source {
     }
 }
 
+pub(super) use component::{Built, put_in_place};
+
+/// What is done with a component as soon as it is there.
+type Report<'a> = &'a mut dyn FnMut(&Built) -> anyhow::Result<()>;
+
 pub(super) fn run(args: BuildArgs) -> anyhow::Result<()> {
+    let json = args.json;
+    build(&args, &mut |built| component::print(built, json))
+}
+
+/// Builds the one plugin of a folder.
+pub(super) fn build_one(dir: &Path, toolchain: toolchain::Choice) -> anyhow::Result<Built> {
+    let args = BuildArgs { dirs: vec![dir.to_owned()], out: None, toolchain, json: false };
+    let mut all = Vec::new();
+    build(&args, &mut |built| {
+        all.push(built.clone());
+        Ok(())
+    })?;
+    match <[Built; 1]>::try_from(all) {
+        Ok([built]) => Ok(built),
+        Err(all) => bail!("{} holds {} plugins: name the folder of one", dir.display(), all.len()),
+    }
+}
+
+fn build(args: &BuildArgs, report: Report<'_>) -> anyhow::Result<()> {
     let mut faults = Vec::new();
     let mut crate_dirs = Vec::new();
     for path in &args.dirs {
@@ -62,13 +86,13 @@ pub(super) fn run(args: BuildArgs) -> anyhow::Result<()> {
                 crate_dirs.push(path.clone());
                 continue;
             }
-            Source::Script(language) => build_script(language, path, args.out.as_deref(), args.json),
-            Source::Module => build_module(path, args.out.as_deref(), args.json),
+            Source::Script(language) => build_script(language, path, args.out.as_deref(), report),
+            Source::Module => build_module(path, args.out.as_deref(), report),
         };
         faults.extend(built.err().map(|fault| format!("{}: {fault:#}", path.display())));
     }
     if !crate_dirs.is_empty() {
-        build_crates(&crate_dirs, &args, &mut faults)?;
+        build_crates(&crate_dirs, args, &mut faults, report)?;
     }
     if !faults.is_empty() {
         bail!("{}", faults.join("\n"));
@@ -76,7 +100,12 @@ pub(super) fn run(args: BuildArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn build_crates(dirs: &[PathBuf], args: &BuildArgs, faults: &mut Vec<String>) -> anyhow::Result<()> {
+fn build_crates(
+    dirs: &[PathBuf],
+    args: &BuildArgs,
+    faults: &mut Vec<String>,
+    report: Report<'_>,
+) -> anyhow::Result<()> {
     let (crates, target_dir) = gather(dirs)?;
     let first = dirs.first().map_or(Path::new("."), PathBuf::as_path);
     let toolchain = Toolchain::find(args.toolchain, first)?;
@@ -85,25 +114,25 @@ fn build_crates(dirs: &[PathBuf], args: &BuildArgs, faults: &mut Vec<String>) ->
         let modules = compile(toolchain, &target_dir, &members)
             .with_context(|| format!("nothing of {} was put in place", workspace.display()))?;
         for (plugin, module) in members.iter().zip(modules) {
-            let built = wrap(&module).and_then(|component| finish(&plugin.name, &component, &out, args.json));
+            let built = wrap(&module).and_then(|component| report(&finish(&plugin.name, &component, &out)?));
             faults.extend(built.err().map(|fault| format!("{}: {fault:#}", plugin.name)));
         }
     }
     Ok(())
 }
 
-fn build_script(language: script::Language, dir: &Path, out: Option<&Path>, json: bool) -> anyhow::Result<()> {
+fn build_script(language: script::Language, dir: &Path, out: Option<&Path>, report: Report<'_>) -> anyhow::Result<()> {
     let name = language.name_of(dir)?;
     let component = language.build(dir)?;
-    finish(&name, &component, &out.map_or_else(|| dir.join("target/plugins"), Path::to_owned), json)
+    report(&finish(&name, &component, &out.map_or_else(|| dir.join("target/plugins"), Path::to_owned))?)
 }
 
 /// `NAME.wasm` becomes `NAME.wasm` elsewhere, and so does `NAME.core.wasm`.
-fn build_module(file: &Path, out: Option<&Path>, json: bool) -> anyhow::Result<()> {
+fn build_module(file: &Path, out: Option<&Path>, report: Report<'_>) -> anyhow::Result<()> {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).context("the file's name is not UTF-8")?;
     let name = stem.strip_suffix(".core").unwrap_or(stem);
     let folder = file.parent().unwrap_or(Path::new("."));
-    finish(name, &wrap(file)?, &out.map_or_else(|| folder.join("target/plugins"), Path::to_owned), json)
+    report(&finish(name, &wrap(file)?, &out.map_or_else(|| folder.join("target/plugins"), Path::to_owned))?)
 }
 
 /// All crates that are meant, and the one target folder for all of them, so that what they share (the

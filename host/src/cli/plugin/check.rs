@@ -70,8 +70,13 @@ fn as_text(file: &Path, outcome: &Outcome) -> String {
                 list(fit.imports.join(", "))
             )
         }
-        Err(misfit) => format!("{file}: would not be loaded\n  at {}: {}", misfit.stage.as_str(), misfit.reason),
+        Err(misfit) => misfit_as_text(&file.to_string(), misfit),
     }
+}
+
+/// Why a file is not served, as every command says it.
+pub(super) fn misfit_as_text(file: &str, misfit: &LoadFailure) -> String {
+    format!("{file}: would not be loaded\n  at {}: {}", misfit.stage.as_str(), misfit.reason)
 }
 
 #[cfg(test)]

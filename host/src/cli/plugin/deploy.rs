@@ -33,12 +33,21 @@ pub(super) async fn run(args: DeployArgs) -> anyhow::Result<()> {
     query.extend(args.canary.map(|percent| ("canary", percent.to_string())));
     query.extend(Some(args.change.why).filter(|why| !why.is_empty()).map(|why| ("why", why)));
     let host = AdminClient::new(&args.change.host.admin)?;
-    let request = host.with_query(Method::PUT, &["plugins", &name], &query)?;
-    let done: Done = host
-        .ask(request.header(CONTENT_TYPE, "application/wasm").body(component))
+    let done = put(&host, &name, component, &query)
         .await
         .with_context(|| format!("{} is not deployed", args.file.display()))?;
     table::print(args.change.host.json, &done, || text(&done))
+}
+
+/// Returns when it serves.
+pub(super) async fn put(
+    host: &AdminClient,
+    name: &str,
+    component: Vec<u8>,
+    query: &[(&str, String)],
+) -> anyhow::Result<Done> {
+    let request = host.with_query(Method::PUT, &["plugins", name], query)?;
+    host.ask(request.header(CONTENT_TYPE, "application/wasm").body(component)).await
 }
 
 fn text(done: &Done) -> String {

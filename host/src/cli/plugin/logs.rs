@@ -73,7 +73,8 @@ fn show(event: &str, data: &str, json: bool) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}").context("the lines could not be written")
 }
 
-fn line(line: &LogLine) -> String {
+/// A line, for people.
+pub(super) fn line(line: &LogLine) -> String {
     let level = match line.level {
         LogLevel::Debug => "debug",
         LogLevel::Info => "info",
@@ -83,6 +84,12 @@ fn line(line: &LogLine) -> String {
     let host = if line.writer == Writer::Host { " (host)" } else { "" };
     let fields: String = line.fields.iter().map(|(name, value)| format!(" {name}={}", audit::shown(value))).collect();
     table::plain(&format!("{} {level:<5}{host} {}{fields}", clock(line.time), line.message))
+}
+
+/// All that the plugin writes; of the host's lines, those about trouble in calls. What becomes of its file is
+/// told where it is deployed.
+pub(super) fn is_of_interest(line: &LogLine) -> bool {
+    line.writer == Writer::Plugin || (line.level >= LogLevel::Warn && !line.fields.contains_key("stage"))
 }
 
 /// The time of day, in UTC.
@@ -95,11 +102,11 @@ fn clock(unix_seconds: f64) -> String {
 
 /// Server-Sent Events that have arrived in part: fields in lines, ended by an empty one.
 #[derive(Default)]
-struct Events(Vec<u8>);
+pub(super) struct Events(Vec<u8>);
 
 impl Events {
     /// The type and the data of those that are complete.
-    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<Vec<(String, String)>> {
+    pub fn take(&mut self, bytes: &[u8]) -> anyhow::Result<Vec<(String, String)>> {
         self.0.extend_from_slice(bytes);
         let mut events = Vec::new();
         while let Some(end) = self.0.windows(2).position(|pair| pair == b"\n\n") {
@@ -119,6 +126,8 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, Value};
+
     use super::*;
 
     #[test]
@@ -140,5 +149,20 @@ mod tests {
             line(&serde_json::from_str(json).unwrap()),
             "01:01:01.500 warn  (host) odd\\n n=1 why=\"two words\""
         );
+    }
+
+    #[test]
+    fn the_plugins_own_lines_and_the_hosts_warnings_about_calls_are_shown() {
+        let of = |writer, level, field: Option<&str>| LogLine {
+            time: 0.0,
+            level,
+            writer,
+            message: String::new(),
+            fields: field.map(|name| (name.to_owned(), Value::from(1))).into_iter().collect::<Map<_, _>>(),
+        };
+        assert!(is_of_interest(&of(Writer::Plugin, LogLevel::Debug, None)));
+        assert!(is_of_interest(&of(Writer::Host, LogLevel::Warn, Some("backtrace"))));
+        assert!(!is_of_interest(&of(Writer::Host, LogLevel::Warn, Some("stage"))));
+        assert!(!is_of_interest(&of(Writer::Host, LogLevel::Info, None)));
     }
 }

@@ -53,12 +53,16 @@ impl Language {
 const SDK_FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/sdk_files.rs"));
 /// Where an author's copy of them is, within the new folder.
 const SDK_FOLDER: &str = "sdk";
+/// What is said to a new plugin, whatever it is written in.
+const CONVERSATION: (&str, &str) =
+    ("tests/greet.conversation.jsonl", include_str!("template/greet.conversation.jsonl.in"));
 /// A plugin's files; `{{...}}` is filled in.
 type Template = &'static [(&'static str, &'static str)];
 const RUST: Template = &[
     ("Cargo.toml", include_str!("template/rust/Cargo.toml.in")),
     ("src/lib.rs", include_str!("template/rust/lib.rs.in")),
     ("README.md", include_str!("template/rust/README.md.in")),
+    CONVERSATION,
     (".gitignore", "target/\n"),
 ];
 const JAVASCRIPT: Template = &[
@@ -68,6 +72,7 @@ const JAVASCRIPT: Template = &[
     ("greet.test.js", include_str!("template/javascript/greet.test.js.in")),
     ("wit/world.wit", include_str!("template/world.wit.in")),
     ("README.md", include_str!("template/javascript/README.md.in")),
+    CONVERSATION,
     (".gitignore", "target/\nnode_modules/\n"),
 ];
 const PYTHON: Template = &[
@@ -77,6 +82,7 @@ const PYTHON: Template = &[
     ("test_greeting.py", include_str!("template/python/test_greeting.py.in")),
     ("wit/world.wit", include_str!("template/world.wit.in")),
     ("README.md", include_str!("template/python/README.md.in")),
+    CONVERSATION,
     (".gitignore", "target/\n.venv/\n__pycache__/\n"),
 ];
 /// Where the contract is for those who do not have the SDK: where their tools look for what a world names.
@@ -101,7 +107,8 @@ pub(super) fn run(args: NewArgs) -> anyhow::Result<()> {
     }
     println!("{} is a plugin. Next:", dir.display());
     println!("  (cd {} && {})", dir.display(), args.language.first_steps());
-    println!("  switchboard plugin build {}", dir.display());
+    println!("  switchboard plugin test {}", dir.display());
+    println!("  switchboard plugin dev {}", dir.display());
     Ok(())
 }
 

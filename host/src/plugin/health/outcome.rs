@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::failure::CallFailure;
+use super::super::failure::{CallFailure, TimeLimit};
 
 /// About the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,6 @@ pub(super) enum Ending {
 /// What a call may take, and whether it was another plugin's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Circumstances {
-    pub cpu_time: Duration,
     pub deadline: Duration,
     /// Made by a call of another plugin, with what was left of its deadline.
     pub nested: bool,
@@ -32,7 +31,7 @@ pub(super) fn about_version(failure: Option<&CallFailure>, circumstances: &Circu
         None | Some(Refused(_)) => Ending::Served,
         Some(Crashed { .. } | OutOfMemory { .. } | LimitExceeded { .. } | AnswerInvalid(_)) => Ending::Failed,
         // Whether it computed for ever, or waited for somebody who does not answer: it cannot serve now.
-        Some(TimedOut { limit }) if circumstances.had_its_own_time(*limit) => Ending::Failed,
+        Some(TimedOut { limit, setting }) if circumstances.had_its_own_time(*limit, *setting) => Ending::Failed,
         // It was called with less time than it may take.
         Some(TimedOut { .. }) => Ending::Void,
         // The caller's or the operator's doing.
@@ -49,17 +48,17 @@ pub(super) fn about_version(failure: Option<&CallFailure>, circumstances: &Circu
 /// Whether it may have been the message that brought the guest down: what costs an instance, or all the
 /// CPU time that a call has, and would again. Someone who does not answer in time is not in the message,
 /// and what exceeds another limit, or answers nonsense, costs no more than any other call.
-pub(super) fn is_crash(failure: &CallFailure, circumstances: &Circumstances) -> bool {
+pub(super) fn is_crash(failure: &CallFailure) -> bool {
     match failure {
         CallFailure::Crashed { .. } | CallFailure::OutOfMemory { .. } => true,
-        CallFailure::TimedOut { limit } => *limit == circumstances.cpu_time,
+        CallFailure::TimedOut { setting, .. } => *setting == TimeLimit::CpuTime,
         _ => false,
     }
 }
 
 impl Circumstances {
-    fn had_its_own_time(&self, limit: Duration) -> bool {
-        !self.nested || limit == self.cpu_time || limit >= self.deadline
+    fn had_its_own_time(&self, limit: Duration, setting: TimeLimit) -> bool {
+        !self.nested || setting == TimeLimit::CpuTime || limit >= self.deadline
     }
 }
 
@@ -68,12 +67,11 @@ mod tests {
     use super::*;
     use crate::plugin::failure::Refusal;
 
-    const ALONE: Circumstances =
-        Circumstances { cpu_time: Duration::from_secs(1), deadline: Duration::from_secs(5), nested: false };
+    const ALONE: Circumstances = Circumstances { deadline: Duration::from_secs(5), nested: false };
 
     fn check(failure: CallFailure, ending: Ending, crash: bool) {
         assert_eq!(about_version(Some(&failure), &ALONE), ending, "{failure:?}");
-        assert_eq!(is_crash(&failure, &ALONE), crash, "{failure:?}");
+        assert_eq!(is_crash(&failure), crash, "{failure:?}");
     }
 
     #[test]
@@ -98,16 +96,17 @@ mod tests {
 
     #[test]
     fn only_cpu_time_that_ran_out_is_a_crash_and_only_its_own_time_is_a_failure() {
-        let timed_out = |limit| CallFailure::TimedOut { limit };
-        let (short, cpu_time, deadline) = (Duration::from_millis(300), ALONE.cpu_time, ALONE.deadline);
+        let timed_out = |limit| CallFailure::TimedOut { limit, setting: TimeLimit::Deadline };
+        let computed = || CallFailure::TimedOut { limit: Duration::from_secs(1), setting: TimeLimit::CpuTime };
+        let (short, deadline) = (Duration::from_millis(300), ALONE.deadline);
         // The deadline of a message begins a moment before its call.
         let nearly = deadline - Duration::from_micros(20);
-        check(timed_out(cpu_time), Ending::Failed, true);
+        check(computed(), Ending::Failed, true);
         check(timed_out(deadline), Ending::Failed, false);
         check(timed_out(nearly), Ending::Failed, false);
         let nested = Circumstances { nested: true, ..ALONE };
         assert_eq!(about_version(Some(&timed_out(short)), &nested), Ending::Void);
-        assert_eq!(about_version(Some(&timed_out(cpu_time)), &nested), Ending::Failed);
+        assert_eq!(about_version(Some(&computed()), &nested), Ending::Failed);
         assert_eq!(about_version(Some(&timed_out(deadline)), &nested), Ending::Failed);
     }
 }

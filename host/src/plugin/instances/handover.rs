@@ -14,7 +14,7 @@ use super::super::{
     PluginVersion,
     call_state::CallState,
     engine::Seat,
-    failure::CallFailure,
+    failure::{CallFailure, TimeLimit},
     guest::{Answer, Question},
     limits::{CpuMeter, Metered, Watch},
     runs::CallRun,
@@ -85,7 +85,7 @@ impl Live {
         let _awake = version.sandbox.keep_awake();
         self.begin(CallState::nobodys_with(version, HANDOVER, meter.clone(), CallRun::new()), watch);
         let asked = timeout_at(deadline.into(), Metered::new(self.ask(question), meter)).await;
-        asked.unwrap_or(Err(CallFailure::TimedOut { limit: HANDOVER }))
+        asked.unwrap_or(Err(CallFailure::TimedOut { limit: HANDOVER, setting: TimeLimit::Deadline }))
     }
 }
 

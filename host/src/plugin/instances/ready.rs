@@ -16,7 +16,7 @@ use std::{
 use super::super::{
     PluginVersion,
     call_state::CallState,
-    failure::CallFailure,
+    failure::{CallFailure, TimeLimit},
     limits::{CpuMeter, Metered, Watch},
     runs::CallRun,
 };
@@ -125,7 +125,7 @@ impl PluginVersion {
         let call = CallState::nobodys_with(self.clone(), allowed, meter.clone(), CallRun::new());
         let began = Instant::now();
         let started = tokio::time::timeout_at(deadline.into(), Metered::new(Live::start(call, watch), meter)).await;
-        let live = started.unwrap_or(Err(CallFailure::TimedOut { limit: allowed }))?;
+        let live = started.unwrap_or(Err(CallFailure::TimedOut { limit: allowed, setting: TimeLimit::Deadline }))?;
         self.ready.saw_start(began.elapsed());
         self.count_start("ahead");
         Ok(live)

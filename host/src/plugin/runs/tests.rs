@@ -131,7 +131,11 @@ async fn a_run_that_the_guest_did_not_finish_is_finished_by_the_host_whatever_ha
     for (failure, status, code) in [
         (None, "error", "RUN_UNFINISHED"),
         (Some(trap()), "error", "PLUGIN_CRASHED"),
-        (Some(CallFailure::TimedOut { limit: SOON }), "timeout", "PLUGIN_TIMEOUT"),
+        (
+            Some(CallFailure::TimedOut { limit: SOON, setting: super::super::failure::TimeLimit::Deadline }),
+            "timeout",
+            "PLUGIN_TIMEOUT",
+        ),
         (Some(CallFailure::Cancelled), "cancelled", "RUN_CANCELLED"),
         (Some(CallFailure::Interrupted), "error", "PLUGIN_UNAVAILABLE"),
     ] {

@@ -15,22 +15,22 @@ use wasi_preview1_component_adapter_provider::{
 use wit_component::{ComponentEncoder, DecodedWasm};
 
 /// What was built.
-#[derive(Debug, Serialize)]
-struct Built<'a> {
-    name: &'a str,
-    path: PathBuf,
+#[derive(Debug, Clone, Serialize)]
+pub(in super::super) struct Built {
+    pub name: String,
+    pub path: PathBuf,
     bytes: usize,
     imports: Vec<String>,
     exports: Vec<String>,
 }
 
-/// Puts a component in place, and says what it is.
-pub(super) fn finish(name: &str, component: &[u8], out: &Path, json: bool) -> anyhow::Result<()> {
+/// Puts a component in place.
+pub(super) fn finish(name: &str, component: &[u8], out: &Path) -> anyhow::Result<Built> {
     let (imports, exports) = interfaces(component)?;
     fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     let path = out.join(format!("{name}.wasm"));
     put_in_place(component, &path)?;
-    print(&Built { name, path, bytes: component.len(), imports, exports }, json)
+    Ok(Built { name: name.to_owned(), path, bytes: component.len(), imports, exports })
 }
 
 /// Turns a core module into a component. One that was compiled for WASI preview 1 gets an adapter to 0.2, which is
@@ -68,7 +68,7 @@ fn interfaces(component: &[u8]) -> anyhow::Result<(Vec<String>, Vec<String>)> {
 }
 
 /// Writes beside the place and renames: a host that watches the folder sees the whole file or none.
-fn put_in_place(component: &[u8], path: &Path) -> anyhow::Result<()> {
+pub(in super::super) fn put_in_place(component: &[u8], path: &Path) -> anyhow::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".building-").suffix(".partial").tempfile_in(folder)?;
@@ -92,7 +92,8 @@ fn make_readable(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn print(built: &Built<'_>, json: bool) -> anyhow::Result<()> {
+/// Says what was built.
+pub(super) fn print(built: &Built, json: bool) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if json {
         serde_json::to_writer(&mut stdout, built)?;

@@ -1,0 +1,35 @@
+//! A tool called on behalf of a session, without an agent or a protocol in between: for those who test tools.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{Dispatcher, context};
+use crate::plugin::effects::{CallContext, Effects, ToolError, Transport};
+
+impl Dispatcher {
+    /// Calls a tool by its name, as one of the session's own handlers would. `None` if there is no such session.
+    pub async fn call_tool(
+        &self,
+        session_id: &str,
+        name: &str,
+        arguments: String,
+    ) -> Option<Result<String, ToolError>> {
+        let session = self.deliver.sessions.by_id(session_id)?;
+        let effects = self.deliver.clone();
+        let context = CallContext {
+            caller: context::caller(&session, Transport::Internal),
+            correlation_id: None,
+            // Whichever plugin has the tool: its own limit counts within this one.
+            deadline: Instant::now() + self.longest_deadline(),
+            chain: Vec::new(),
+            run: None,
+            effects: effects.clone() as Arc<dyn Effects>,
+        };
+        Some(effects.call_tool(&context, name, arguments).await)
+    }
+
+    fn longest_deadline(&self) -> std::time::Duration {
+        let config = self.config.load();
+        let own = config.plugins.values().map(|plugin| plugin.limits.deadline);
+        own.fold(config.plugin_defaults.limits.deadline, std::cmp::max)
+    }
+}
