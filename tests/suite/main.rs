@@ -16,6 +16,7 @@ mod contract;
 mod cut_points;
 mod envelope;
 mod flow;
+mod hostile;
 mod hot_reload;
 mod idempotency;
 mod isolation;

@@ -27,7 +27,7 @@ pub(crate) enum CallFailure {
     #[error("the handler used all of the {limit_bytes} bytes of memory that it may")]
     OutOfMemory { limit_bytes: usize, backtrace: String },
     /// Past the deadline, in Wasm or in a host call.
-    #[error("the handler did not finish within {} ms", .limit.as_millis())]
+    #[error("the handler did not finish within {} ms", rounded_ms(*.limit))]
     TimedOut { limit: Duration },
     /// The run that the call belonged to was cancelled.
     #[error("the run was cancelled")]
@@ -50,6 +50,11 @@ pub(crate) enum CallFailure {
     /// Not the guest's fault.
     #[error("the host failed: {0}")]
     Host(String),
+}
+
+/// To the nearest, because what is left of a deadline when a call begins is a little less than the setting.
+fn rounded_ms(time: Duration) -> u128 {
+    time.saturating_add(Duration::from_micros(500)).as_millis()
 }
 
 impl CallFailure {

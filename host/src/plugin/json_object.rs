@@ -15,10 +15,41 @@ use serde_json::value::RawValue;
 #[derive(Debug)]
 pub(crate) struct Members<'text>(pub Vec<(Cow<'text, str>, &'text RawValue)>);
 
-/// Checks that the text is a JSON object, from its first character to its last.
+/// As deep as `limits.max_json_depth` can be: what clients may not send, they are not sent either. With the
+/// envelope around it, it stays below the 128 levels at which parsers such as serde_json's give up.
+const MAX_LEVELS: usize = 100;
+
+/// Checks that the text is a JSON object, from its first character to its last, which nests no deeper than
+/// clients can read.
 pub(crate) fn check(text: &str) -> Result<(), String> {
     let value: &RawValue = serde_json::from_str(text).map_err(|fault| format!("it is not JSON: {fault}"))?;
-    if value.get().starts_with('{') { Ok(()) } else { Err("it is JSON, but not an object".into()) }
+    if !value.get().starts_with('{') {
+        return Err("it is JSON, but not an object".into());
+    }
+    if nests_too_deep(text) { Err(format!("it has more than {MAX_LEVELS} levels")) } else { Ok(()) }
+}
+
+/// Of a text that is JSON. The parser itself does not mind, because it keeps no values.
+fn nests_too_deep(text: &str) -> bool {
+    // Most texts are shorter than it takes.
+    if text.len() <= 2 * MAX_LEVELS {
+        return false;
+    }
+    let (mut level, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => level += 1,
+            b'}' | b']' if !quoted => level = level.saturating_sub(1),
+            _ => {}
+        }
+        if level > MAX_LEVELS {
+            return true;
+        }
+    }
+    false
 }
 
 impl<'text> Members<'text> {
@@ -99,6 +130,15 @@ mod tests {
         for text in ["", "[]", "\"{}\"", "{", "{} {}", "{\"a\":}", "null", "\u{feff}{}"] {
             assert!(check(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_object_nests_no_deeper_than_clients_can_read() {
+        let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        assert_eq!(check(&nested(MAX_LEVELS)), Ok(()));
+        assert!(check(&nested(MAX_LEVELS + 1)).unwrap_err().contains("100 levels"));
+        let brackets = "[\\\"".repeat(500);
+        assert_eq!(check(&format!("{{\"a\":\"{brackets}\",\"b\":[[],[]]}}")), Ok(()));
     }
 
     #[test]

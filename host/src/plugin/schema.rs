@@ -106,6 +106,30 @@ mod tests {
     }
 
     #[test]
+    fn xx_probe() {
+        for document in [json!({"$ref": "#"}), json!({"allOf": [{"$ref": "#"}]})] {
+            eprintln!("compile {document}");
+            match Schema::compile(document) {
+                Ok(schema) => eprintln!("compiled; check {:?}", schema.check(&json!({"a": 1}))),
+                Err(fault) => eprintln!("refused {fault}"),
+            }
+        }
+        for levels in [10, 16, 20] {
+            let mut defs = serde_json::Map::new();
+            for n in 0..levels {
+                let next = json!({"$ref": format!("#/$defs/s{}", n + 1)});
+                defs.insert(format!("s{n}"), json!({"allOf": [next, next]}));
+            }
+            defs.insert(format!("s{levels}"), json!({"type": "object"}));
+            let begun = std::time::Instant::now();
+            let schema = Schema::compile(json!({"$ref": "#/$defs/s0", "$defs": defs})).unwrap();
+            let compiled = begun.elapsed();
+            let r = schema.check(&json!({"a": 1}));
+            eprintln!("{levels}: compile {compiled:?}, check {:?} {r:?}", begun.elapsed() - compiled);
+        }
+    }
+
+    #[test]
     fn a_schema_cannot_make_the_host_fetch_or_explode() {
         for document in [
             json!({"$ref": "https://example.com/schema.json"}),
