@@ -198,11 +198,13 @@ impl Bounds {
             tracing::warn!(%interruption, backtrace, "a guest was ended");
             return self.interrupted(*interruption);
         }
-        if format!("{fault:#}").contains(FUEL_EXHAUSTED) {
+        // The root alone: what is around it quotes names that the guest chose.
+        let root = fault.root_cause().to_string();
+        if root.contains(FUEL_EXHAUSTED) {
             let detail = format!("it moved more than {} bytes out of the sandbox at once", self.hostcall_bytes);
             return CallFailure::LimitExceeded { limit: "max_hostcall_bytes", detail };
         }
-        if format!("{fault:#}").contains(HANDLES_EXHAUSTED) {
+        if root.contains(HANDLES_EXHAUSTED) {
             let detail = format!("it holds {MAX_HANDLES} handles to resources and wants another");
             return CallFailure::LimitExceeded { limit: "handles", detail };
         }
@@ -218,12 +220,12 @@ impl Bounds {
         }
         match (stage, fault.downcast_ref::<Trap>()) {
             (_, Some(trap)) => CallFailure::Crashed { trap: in_words(*trap), backtrace },
-            (Stage::Instantiating, None) if backtrace.is_empty() => CallFailure::Host(one_line(&format!("{fault:#}"), MAX_LINE_BYTES)),
+            (Stage::Instantiating, None) if backtrace.is_empty() => {
+                CallFailure::Host(one_line(&format!("{fault:#}"), MAX_LINE_BYTES))
+            }
             // It has broken the rules by which values cross, with text that is not UTF-8 for example; or its
             // start has called what nobody may call before there is a call.
-            (_, None) => {
-                CallFailure::Crashed { trap: one_line(&fault.root_cause().to_string(), MAX_LINE_BYTES), backtrace }
-            }
+            (_, None) => CallFailure::Crashed { trap: one_line(&root, MAX_LINE_BYTES), backtrace },
         }
     }
 

@@ -42,7 +42,13 @@ pub enum Made {
 }
 
 impl BadFile {
-    const fn new(plugin: &'static str, is: &'static str, made: Made, stage: &'static str, reason: &'static str) -> Self {
+    const fn new(
+        plugin: &'static str,
+        is: &'static str,
+        made: Made,
+        stage: &'static str,
+        reason: &'static str,
+    ) -> Self {
         let asked = (plugin, "UNKNOWN_MESSAGE_TYPE");
         Self { is, plugin, made, config: "", stage: Some(stage), reason, asked }
     }
@@ -94,7 +100,13 @@ pub const FILES: &[BadFile] = &[
     BadFile::new("truncated", "is truncated", Made::Half, "validate", "in the middle"),
     BadFile::new("damaged", "is damaged", Made::Damaged, "validate", "damaged at byte"),
     raw("no-handler", "misses an export", "validate", "`switchboard:plugin/handler@0.1.0`"),
-    BadFile::new("newer", "was built for another version of the contract", Made::Contract("@0.2.0"), "validate", "0.2.0"),
+    BadFile::new(
+        "newer",
+        "was built for another version of the contract",
+        Made::Contract("@0.2.0"),
+        "validate",
+        "0.2.0",
+    ),
     BadFile::new("stranger", "imports what no host has", Made::Crate("stranger"), "validate", "test:stranger/teleport"),
     BadFile {
         config: "[plugins.greedy.grants]\ninterfaces = [\"logging\"]",
@@ -155,18 +167,8 @@ pub const FILES: &[BadFile] = &[
         || but(json!({ "handles": [{ "type": "schema-circle", "schema": { "$ref": "#" } }] })),
         "circle",
     ),
-    lies(
-        "schema-doubles",
-        "has a schema that takes a billion steps",
-        doubling,
-        "steps",
-    ),
-    lies(
-        "no-tools",
-        "says that it has tools, and has none",
-        || but(json!({ "tools": true })),
-        "`tools`",
-    ),
+    lies("schema-doubles", "has a schema that takes a billion steps", doubling, "steps"),
+    lies("no-tools", "says that it has tools, and has none", || but(json!({ "tools": true })), "`tools`"),
     lies(
         "no-lifecycle",
         "wants to see every connection, and cannot",

@@ -24,7 +24,9 @@ pub fn is_fresh(called: &[Row], loaded: &[Row]) {
 }
 
 fn table(first: &str, rows: &[Row]) -> String {
-    let head = format!("| {first} | what holds it | what the caller saw | what the operator saw |\n| --- | --- | --- | --- |\n");
+    let head = format!(
+        "| {first} | what holds it | what the caller saw | what the operator saw |\n| --- | --- | --- | --- |\n"
+    );
     let line = |row: &Row| format!("| {} | {} | {} | {} |\n", row.attack, row.held_by, row.caller, row.operator);
     rows.iter().fold(head, |table, row| table + &line(row))
 }

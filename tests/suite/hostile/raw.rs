@@ -43,7 +43,9 @@ impl<'a> Raw<'a> {
         let mut resolve = Resolve::default();
         resolve.push_str("contract.wit", &contract().replace(CONTRACT, self.contract)).expect("the contract parses");
         if text.contains(LEAKS) {
-            resolve.push_str("leaks.wit", "package test:leaks; interface handles { resource handle; }").expect("parses");
+            resolve
+                .push_str("leaks.wit", "package test:leaks; interface handles { resource handle; }")
+                .expect("parses");
         }
         let package = resolve.push_str("guest.wit", &self.world(&text)).expect("the world parses");
         let world = resolve.select_world(&[package], Some("guest")).expect("there is one");
@@ -118,8 +120,7 @@ const FREE_AT: usize = 1_024;
 /// The host's contract as one text.
 fn contract() -> String {
     const HEADER: &str = "package switchboard:plugin@0.1.0;";
-    let files = ["types", "imports", "exports", "world"].map(|name| {
-        fs::read_to_string(repository().join(format!("wit/{name}.wit"))).expect("the contract is there")
-    });
+    let files = ["types", "imports", "exports", "world"]
+        .map(|name| fs::read_to_string(repository().join(format!("wit/{name}.wit"))).expect("the contract is there"));
     files.iter().fold(HEADER.to_owned(), |text, file| text + &file.replace(HEADER, ""))
 }

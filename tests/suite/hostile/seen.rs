@@ -47,7 +47,9 @@ pub fn frame(frame: &Value) -> String {
     }
     let mut payload = payload.clone();
     if let Some(members) = payload.as_object_mut() {
-        members.retain(|name, _| !["run_id", "thread_id", "timestamp", "server_time", "connection_id"].contains(&name.as_str()));
+        members.retain(|name, _| {
+            !["run_id", "thread_id", "timestamp", "server_time", "connection_id"].contains(&name.as_str())
+        });
     }
     format!("`{}` {}", frame["type"].as_str().expect("a frame has a type"), quoted(&payload.to_string()))
 }
@@ -57,16 +59,18 @@ pub fn line(server: &Server, fits: impl Fn(&Value) -> bool) -> Option<Value> {
     server.log().iter().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(fits)
 }
 
-/// A log line, as the page shows it.
-pub fn logged(line: &Value) -> String {
+/// A log line, as the page shows it, without what the caller was told as well.
+pub fn logged(line: &Value, told: &str) -> String {
     let fields = line.as_object().expect("a line is an object");
     let shown = ["outcome", "stage", "reason", "failure", "dropped"].iter().filter_map(|name| {
         let value = fields.get(*name)?;
-        Some(format!("{name}={}", quoted(value.as_str().map_or_else(|| value.to_string(), str::to_owned).as_str())))
+        let text = quoted(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        (*name != "failure" || !told.contains(&text)).then(|| format!("`{name}={}`", text.replace('`', "'")))
     });
     let message = fields["message"].as_str().expect("a line has a message");
     let backtrace = fields.get("backtrace").and_then(Value::as_str).is_some_and(|frames| !frames.is_empty());
-    let mut text = format!("{} \"{message}\" {}", line["level"].as_str().unwrap_or("?"), shown.collect::<Vec<_>>().join(" "));
+    let mut text =
+        format!("{} \"{message}\" {}", line["level"].as_str().unwrap_or("?"), shown.collect::<Vec<_>>().join(" "));
     if backtrace {
         text.push_str(", with the backtrace");
     }

@@ -28,7 +28,8 @@ pub async fn rows() -> Vec<Row> {
 }
 
 async fn row(server: &Server, bystander: &mut Client, attack: &Attack) -> Result<Row, String> {
-    let series = format!("switchboard_plugin_calls_total{{plugin=\"{}\",outcome=\"{}\"}}", attack.plugin, attack.outcome);
+    let series =
+        format!("switchboard_plugin_calls_total{{plugin=\"{}\",outcome=\"{}\"}}", attack.plugin, attack.outcome);
     let before = server.metric(&series).await;
     let mut caller = Client::connect(server, "mallory").await;
     let answer = seen::while_others_are_served(bystander, answer(server, &mut caller, attack)).await;
@@ -40,7 +41,9 @@ async fn row(server: &Server, bystander: &mut Client, attack: &Attack) -> Result
     for secret in ["wasm-function", "wasm!", ".rs:"] {
         assert!(!answer.to_string().contains(secret), "a client saw the inside of a plugin: {answer}");
     }
-    eventually(&format!("{series} to be counted"), async || (server.metric(&series).await > before).then_some(())).await;
+    eventually(&format!("{series} to be counted"), async || (server.metric(&series).await > before).then_some(()))
+        .await;
+    let told = seen::frame(&answer);
     let operator = match attack.logged {
         None => "no log line".to_owned(),
         Some(words) => {
@@ -50,14 +53,14 @@ async fn row(server: &Server, bystander: &mut Client, attack: &Attack) -> Result
                 line["message"] == words && text.contains(attack.plugin) && text.contains(&id)
             };
             let what = format!("{} to be logged", attack.plugin);
-            seen::logged(&eventually(&what, async || seen::line(server, fits)).await)
+            seen::logged(&eventually(&what, async || seen::line(server, fits)).await, &told)
         }
     };
     caller.close().await;
     Ok(Row {
         attack: attack.does.to_owned(),
         held_by: attack.held_by.to_owned(),
-        caller: seen::frame(&answer),
+        caller: told,
         operator: format!("{operator}; `plugin_calls_total{{outcome=\"{}\"}}`", attack.outcome),
     })
 }
@@ -79,7 +82,8 @@ async fn answer(server: &Server, caller: &mut Client, attack: &Attack) -> Value 
     if first["payload"]["code"] == attack.answer.0 { first } else { second }
 }
 
-async fn end(client: &mut Client, attack: &Attack, id: &str) -> Value {
+/// Waits for what ends an attack for its caller.
+pub async fn end(client: &mut Client, attack: &Attack, id: &str) -> Value {
     // What comes before it are the messages that it sent, and the events of its run.
     let ended = |frame: &Value| match frame["type"].as_str() {
         Some("flooded" | "abandon_started") => false,

@@ -29,7 +29,11 @@ async fn row(server: &Server, bystander: &mut Client, file: &BadFile) -> Result<
     let outcome = file.stage.unwrap_or("ready");
     let load = async {
         server.install_bytes(file.plugin, &file.bytes());
-        server.plugin_status_when(file.plugin, |status| !["loading", ""].contains(&status["state"].as_str().unwrap_or(""))).await
+        server
+            .plugin_status_when(file.plugin, |status| {
+                !["loading", ""].contains(&status["state"].as_str().unwrap_or(""))
+            })
+            .await
     };
     let status = seen::while_others_are_served(bystander, load).await;
     let failure = &status["last_error"];
@@ -52,7 +56,7 @@ async fn row(server: &Server, bystander: &mut Client, file: &BadFile) -> Result<
     let line = seen::line(server, |line: &Value| {
         line["plugin"] == file.plugin && (file.stage.is_none() || line["stage"] == outcome)
     });
-    let operator = line.as_ref().map_or_else(|| "no log line".to_owned(), seen::logged);
+    let operator = line.as_ref().map_or_else(|| "no log line".to_owned(), |line| seen::logged(line, ""));
     if file.stage.is_none() {
         std::fs::remove_file(server.plugin_file(file.plugin)).expect("removed");
     }

@@ -10,7 +10,7 @@ use switchboard_sdk::{Context, Delivery, Error, Level, Manifest, Message, Plugin
 const PIECE_BYTES: usize = 64 << 10;
 
 /// More than any limit allows; lines over the limit are dropped without a word.
-const LOG_LINES: u32 = 10_000;
+const LOG_LINES: u32 = 200;
 
 #[derive(Deserialize, JsonSchema, Clone, Copy, Default)]
 #[serde(rename_all = "snake_case")]
