@@ -10,6 +10,7 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use switchboard_protocol::nests_deeper_than;
 
 /// The members of an object, in order, values as they were written.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub(crate) struct Members<'text>(pub Vec<(Cow<'text, str>, &'text RawValue)>);
 
 /// As deep as `limits.max_json_depth` can be: what clients may not send, they are not sent either. With the
 /// envelope around it, it stays below the 128 levels at which parsers such as serde_json's give up.
-const MAX_LEVELS: usize = 100;
+const MAX_LEVELS: u32 = 100;
 
 /// Checks that the text is a JSON object, from its first character to its last, which nests no deeper than
 /// clients can read.
@@ -26,30 +27,8 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
     if !value.get().starts_with('{') {
         return Err("it is JSON, but not an object".into());
     }
-    if nests_too_deep(text) { Err(format!("it has more than {MAX_LEVELS} levels")) } else { Ok(()) }
-}
-
-/// Of a text that is JSON. The parser itself does not mind, because it keeps no values.
-fn nests_too_deep(text: &str) -> bool {
-    // Most texts are shorter than it takes.
-    if text.len() <= 2 * MAX_LEVELS {
-        return false;
-    }
-    let (mut level, mut quoted, mut escaped) = (0_usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => level += 1,
-            b'}' | b']' if !quoted => level = level.saturating_sub(1),
-            _ => {}
-        }
-        if level > MAX_LEVELS {
-            return true;
-        }
-    }
-    false
+    // The parser itself does not mind, because it keeps no values.
+    if nests_deeper_than(text, MAX_LEVELS) { Err(format!("it has more than {MAX_LEVELS} levels")) } else { Ok(()) }
 }
 
 impl<'text> Members<'text> {
@@ -134,7 +113,10 @@ mod tests {
 
     #[test]
     fn an_object_nests_no_deeper_than_clients_can_read() {
-        let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        let nested = |levels: u32| {
+            let arrays = usize::try_from(levels - 1).unwrap();
+            format!("{{\"a\":{}{}}}", "[".repeat(arrays), "]".repeat(arrays))
+        };
         assert_eq!(check(&nested(MAX_LEVELS)), Ok(()));
         assert!(check(&nested(MAX_LEVELS + 1)).unwrap_err().contains("100 levels"));
         let brackets = "[\\\"".repeat(500);

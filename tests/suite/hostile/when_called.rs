@@ -50,7 +50,11 @@ async fn row(server: &Server, bystander: &mut Client, attack: &Attack) -> Result
             let id = caller.connection_id().to_owned();
             let fits = |line: &Value| {
                 let text = line.to_string();
-                line["message"] == words && text.contains(attack.plugin) && text.contains(&id)
+                line["message"] == words
+                    && (line["outcome"].is_null() || line["outcome"] == attack.outcome)
+                    && text.contains(attack.plugin)
+                    // Of two callers, it is not known whose call ended how.
+                    && (attack.with.is_some() || text.contains(&id))
             };
             let what = format!("{} to be logged", attack.plugin);
             seen::logged(&eventually(&what, async || seen::line(server, fits)).await, &told)
