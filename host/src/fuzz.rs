@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use switchboard_protocol::{ClientMessage, MessageType};
+use switchboard_protocol::{ClientMessage, MessageType, nests_deeper_than};
 
 use crate::{
     config::{OriginPattern, check, raw::Sources, topic_rule::TopicRule, units},
@@ -47,8 +47,10 @@ pub fn object(bytes: &[u8]) {
 /// A frame of a client.
 pub fn message(bytes: &[u8]) {
     let Ok(message) = ClientMessage::parse(bytes, MAX_DEPTH) else { return };
-    // What was accepted has to be JSON of bounded depth: it is handed on as text.
-    assert!(serde_json::from_str::<serde_json::Value>(message.payload_text()).is_ok());
+    // What was accepted is handed on as text, so it has to be JSON, and no deeper than was allowed.
+    let payload = message.payload_text();
+    assert!(serde_json::from_str::<&serde_json::value::RawValue>(payload).is_ok());
+    assert!(!nests_deeper_than(payload, MAX_DEPTH));
 }
 
 /// `switchboard.toml`.

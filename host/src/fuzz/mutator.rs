@@ -23,10 +23,10 @@ impl Mutator {
         &from[self.below(from.len())]
     }
 
-    /// One of the seeds, changed a few times.
-    pub fn case(&mut self, seeds: &[Vec<u8>], words: &[&str]) -> Vec<u8> {
+    /// One of the seeds, changed up to so many times.
+    pub fn case(&mut self, seeds: &[Vec<u8>], words: &[&str], most: usize) -> Vec<u8> {
         let mut bytes = self.pick(seeds).clone();
-        for _ in 0..=self.below(4) {
+        for _ in 0..=self.below(most) {
             self.change(&mut bytes, seeds, words);
         }
         bytes
@@ -69,18 +69,19 @@ impl Mutator {
     fn move_section(&mut self, bytes: &mut Vec<u8>) {
         let Some(mut sections) = sections(bytes) else { return };
         let (one, other) = (self.below(sections.len()), self.below(sections.len()));
-        match self.below(4) {
+        match self.below(12) {
             0 => drop(sections.remove(one)),
             1 => sections.insert(other, sections[one].clone()),
             2 => sections.swap(one, other),
+            3..=5 => self.change_byte(&mut sections[one].1),
             _ => {
                 // Into a core module or a component that is a section here.
-                let (id, body) = &mut sections[one];
-                if matches!(id, 1 | 4) && body.starts_with(b"\0asm") {
-                    self.move_section(body);
-                } else if !body.is_empty() {
-                    let at = self.below(body.len());
-                    body[at] = body[at].wrapping_add(1);
+                let nested = |(id, body): &&mut (u8, Vec<u8>)| matches!(id, 1 | 4) && body.starts_with(b"\0asm");
+                let nested: Vec<&mut (u8, Vec<u8>)> = sections.iter_mut().filter(|section| nested(section)).collect();
+                let chosen = self.below(nested.len());
+                match nested.into_iter().nth(chosen) {
+                    Some((_, module)) => self.move_section(module),
+                    None => self.change_byte(&mut sections[one].1),
                 }
             }
         }
@@ -91,6 +92,19 @@ impl Mutator {
             joined.extend(body);
         }
         *bytes = joined;
+    }
+
+    /// To a neighbour, or to another sign: a number stays a number and a name a name.
+    fn change_byte(&mut self, bytes: &mut [u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = self.below(bytes.len());
+        bytes[at] = match self.below(3) {
+            0 => bytes[at].wrapping_add(1),
+            1 => bytes[at].wrapping_sub(1),
+            _ => bytes[at] ^ (1 << self.below(7)),
+        };
     }
 }
 

@@ -18,7 +18,7 @@ fn knock(door: fn(&[u8]), seeds: &[&str], words: &[&str]) {
     let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect();
     let cases = std::env::var(MORE).map_or(CASES, |text| text.parse().expect("a number"));
     for seed in 0..cases {
-        let case = Mutator::new(seed).case(&seeds, words);
+        let case = Mutator::new(seed).case(&seeds, words, 5);
         let begun = Instant::now();
         // On its own, so that the case that breaks it can be told.
         let broken = std::panic::catch_unwind(|| door(&case)).is_err();

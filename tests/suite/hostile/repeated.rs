@@ -28,8 +28,8 @@ const REPETITIONS: usize = 1_000;
 /// The environment variable with another number.
 const MORE: &str = "SWITCHBOARD_REPETITIONS";
 
-/// One part of these make the first round.
-const FIRST_ROUND: usize = 10;
+/// In how many rounds all of them do.
+const ROUNDS: usize = 10;
 
 /// One part of these for guests that use up time until they are stopped, of which one is like the other.
 const SPINNING: usize = 5;
@@ -109,19 +109,20 @@ async fn after_thousands_of_attacks_the_host_is_as_it_was() {
         callers.push((Client::connect(&server, &user).await, Client::connect(&server, &user).await));
     }
     let mut bystander = Client::connect(&server, "bob").await;
-    super::seen::while_others_are_served(&mut bystander, rounds(&mut callers, &attacks, repetitions / FIRST_ROUND))
-        .await;
-    let before = Needs::of(&server);
     let begun = Instant::now();
-    let rest = rounds(&mut callers, &attacks, repetitions - repetitions / FIRST_ROUND);
-    super::seen::while_others_are_served(&mut bystander, rest).await;
+    let mut needs = Vec::new();
+    for _ in 0..ROUNDS {
+        let round = round(&mut callers, &attacks, repetitions / ROUNDS);
+        super::seen::while_others_are_served(&mut bystander, round).await;
+        needs.push(Needs::of(&server));
+    }
     let took = begun.elapsed();
-    let after = Needs::back_at(&server, before).await;
-    println!("{} attacks, {repetitions} times each, in {took:?}: {before:?} before, {after:?} after", attacks.len());
+    println!("{} attacks, {repetitions} times each, in {took:?}; after each round: {needs:?}", attacks.len());
+    Needs::back_at(&server, needs[0]).await;
 }
 
 /// All attacks so many times, the callers sharing them.
-async fn rounds(callers: &mut [(Client, Client)], attacks: &[Attack], times: usize) {
+async fn round(callers: &mut [(Client, Client)], attacks: &[Attack], times: usize) {
     for attack in attacks {
         let few = std::env::var_os(MORE).is_none();
         let left = AtomicUsize::new(if few && attack.spins() { times / SPINNING } else { times });

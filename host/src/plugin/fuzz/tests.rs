@@ -87,8 +87,11 @@ async fn no_component_breaks_the_way_to_readiness_or_gets_what_it_was_not_grante
     let (seeds, mut reached) = (seeds(), Reached::default());
     let cases = std::env::var(MORE).map_or(CASES, |text| text.parse().unwrap());
     for seed in 0..cases {
-        let case = Mutator::new(seed)
-            .case(&seeds, &["switchboard:plugin/", "@0.1.0", "cabi_realloc", "\u{1}\u{0}", "#handle"]);
+        let case = Mutator::new(seed).case(
+            &seeds,
+            &["switchboard:plugin/", "@0.1.0", "cabi_realloc", "\u{1}\u{0}", "#handle"],
+            2,
+        );
         let version = timeout(HANG, load(&loader, case, &granted_nothing, &mut reached)).await;
         let Ok(version) = version else { panic!("case {seed} takes too long") };
         if let Ok((version, component)) = version {
