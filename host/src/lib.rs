@@ -3,6 +3,9 @@
 pub mod cli;
 mod host;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+
 mod admin;
 mod transport;
 

@@ -47,6 +47,8 @@ mod claims;
 mod compile;
 mod directory;
 mod directory_file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod job;
 mod loader;
 #[cfg(test)]

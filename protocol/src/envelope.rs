@@ -165,7 +165,8 @@ fn shortened(text: &str) -> String {
 
 /// Whether brackets outside strings nest deeper than `limit`. Reads each byte once and allocates
 /// nothing; text that is not JSON gets some answer, and is refused by the parser afterwards.
-fn nests_deeper_than(text: &str, limit: u32) -> bool {
+#[must_use]
+pub fn nests_deeper_than(text: &str, limit: u32) -> bool {
     let mut depth = 0_u32;
     let mut in_string = false;
     let mut escaped = false;

@@ -19,6 +19,7 @@ mod durable_state;
 mod envelope;
 mod flow;
 mod health;
+mod hostile;
 mod hot_reload;
 mod idempotency;
 mod instances;

@@ -133,7 +133,7 @@ async fn a_granted_host_gets_the_operators_secret_which_is_nowhere_else_to_be_se
         server.metric("switchboard_plugin_outbound_request_duration_seconds_count{plugin=\"fetcher\"}").await,
         1.0
     );
-    let config = Http::get(&server.admin("/config")).await.text;
+    let config = server.ask_admin("/config").await.text;
     assert!(config.contains("env:UPSTREAM_KEY"), "the reference is shown");
     let file = server.config_file();
     let shown = run_switchboard(&["config", "show", "--config", file.to_str().expect("UTF-8")]);

@@ -14,7 +14,7 @@ use crate::{digest, process};
 
 /// The host's modules from the top down. A module may name those of lower rows, never its siblings.
 const LAYERS: [&[&str]; 6] = [
-    &["host"],
+    &["host", "fuzz"],
     &["transport", "admin", "cli"],
     &["dispatch"],
     &["auth", "admission", "session", "topic", "plugin", "tools", "backplane"],

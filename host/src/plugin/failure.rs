@@ -68,11 +68,16 @@ pub(crate) enum TimeLimit {
 }
 
 fn timed_out(limit: Duration, setting: TimeLimit) -> String {
-    let ms = limit.as_millis();
+    let ms = rounded_ms(limit);
     match setting {
         TimeLimit::CpuTime => format!("the handler has computed for {ms} ms, which is all that `cpu_time` allows"),
         TimeLimit::Deadline => format!("the handler did not finish within {ms} ms, its `deadline`"),
     }
+}
+
+/// To the nearest, because what is left of a deadline when a call begins is a little less than the setting.
+fn rounded_ms(time: Duration) -> u128 {
+    time.saturating_add(Duration::from_micros(500)).as_millis()
 }
 
 impl CallFailure {

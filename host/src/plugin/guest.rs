@@ -23,6 +23,9 @@ const MAX_HANDLES: usize = 1_024;
 /// What wasmtime says, in an error of a type that it keeps to itself, when `max_hostcall_bytes` is exceeded.
 const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
+/// What it says when `MAX_HANDLES` is exceeded; a type of its own there is none either.
+const HANDLES_EXHAUSTED: &str = "store handle limit exceeded";
+
 /// After the pool turned out to be full although a permit was there; as short as a call.
 const POOL_RETRY: Duration = Duration::from_millis(100);
 
@@ -196,9 +199,15 @@ impl Bounds {
             tracing::warn!(%interruption, backtrace, "a guest was ended");
             return self.interrupted(*interruption);
         }
-        if format!("{fault:#}").contains(FUEL_EXHAUSTED) {
+        // The root alone: what is around it quotes names that the guest chose.
+        let root = fault.root_cause().to_string();
+        if root.contains(FUEL_EXHAUSTED) {
             let detail = format!("it moved more than {} bytes out of the sandbox at once", self.hostcall_bytes);
             return CallFailure::LimitExceeded { limit: "max_hostcall_bytes", detail };
+        }
+        if root.contains(HANDLES_EXHAUSTED) {
+            let detail = format!("it holds {MAX_HANDLES} handles to resources and wants another");
+            return CallFailure::LimitExceeded { limit: "handles", detail };
         }
         if fault.is::<PoolConcurrencyLimitError>() {
             return CallFailure::Busy { retry_after: POOL_RETRY };
@@ -215,11 +224,12 @@ impl Bounds {
         }
         match (stage, fault.downcast_ref::<Trap>()) {
             (_, Some(trap)) => CallFailure::Crashed { trap: in_words(*trap), backtrace },
-            // It has broken the rules by which values cross, with text that is not UTF-8 for example.
-            (Stage::Running, None) => {
-                CallFailure::Crashed { trap: one_line(&fault.root_cause().to_string(), MAX_LINE_BYTES), backtrace }
+            (Stage::Instantiating, None) if backtrace.is_empty() => {
+                CallFailure::Host(one_line(&format!("{fault:#}"), MAX_LINE_BYTES))
             }
-            (Stage::Instantiating, None) => CallFailure::Host(one_line(&format!("{fault:#}"), MAX_LINE_BYTES)),
+            // It has broken the rules by which values cross, with text that is not UTF-8 for example; or its
+            // start has called what nobody may call before there is a call.
+            (_, None) => CallFailure::Crashed { trap: one_line(&root, MAX_LINE_BYTES), backtrace },
         }
     }
 
@@ -281,6 +291,7 @@ mod tests {
         assert_eq!(run(Interruption::Deadline.into(), false), "timed_out");
         assert_eq!(run(Interruption::RandomBytes { limit: 1 }.into(), false), "limit_exceeded");
         assert_eq!(run(wasmtime::Error::msg(FUEL_EXHAUSTED), false), "limit_exceeded");
+        assert_eq!(run(wasmtime::Error::msg(HANDLES_EXHAUSTED), false), "limit_exceeded");
         assert_eq!(run(wasmtime::Error::msg("invalid utf-8"), false), "crashed");
         assert_eq!(failure(Stage::Instantiating, wasmtime::Error::msg("x"), false).outcome(), "host_failure");
         assert_eq!(failure(Stage::Instantiating, wasmtime::Error::msg("x"), true).outcome(), "out_of_memory");

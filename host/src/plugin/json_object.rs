@@ -10,15 +10,25 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+use switchboard_protocol::nests_deeper_than;
 
 /// The members of an object, in order, values as they were written.
 #[derive(Debug)]
 pub(crate) struct Members<'text>(pub Vec<(Cow<'text, str>, &'text RawValue)>);
 
-/// Checks that the text is a JSON object, from its first character to its last.
+/// As deep as `limits.max_json_depth` can be: what clients may not send, they are not sent either. With the
+/// envelope around it, it stays below the 128 levels at which parsers such as serde_json's give up.
+const MAX_LEVELS: u32 = 100;
+
+/// Checks that the text is a JSON object, from its first character to its last, which nests no deeper than
+/// clients can read.
 pub(crate) fn check(text: &str) -> Result<(), String> {
     let value: &RawValue = serde_json::from_str(text).map_err(|fault| format!("it is not JSON: {fault}"))?;
-    if value.get().starts_with('{') { Ok(()) } else { Err("it is JSON, but not an object".into()) }
+    if !value.get().starts_with('{') {
+        return Err("it is JSON, but not an object".into());
+    }
+    // The parser itself does not mind, because it keeps no values.
+    if nests_deeper_than(text, MAX_LEVELS) { Err(format!("it has more than {MAX_LEVELS} levels")) } else { Ok(()) }
 }
 
 impl<'text> Members<'text> {
@@ -99,6 +109,18 @@ mod tests {
         for text in ["", "[]", "\"{}\"", "{", "{} {}", "{\"a\":}", "null", "\u{feff}{}"] {
             assert!(check(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_object_nests_no_deeper_than_clients_can_read() {
+        let nested = |levels: u32| {
+            let arrays = usize::try_from(levels - 1).unwrap();
+            format!("{{\"a\":{}{}}}", "[".repeat(arrays), "]".repeat(arrays))
+        };
+        assert_eq!(check(&nested(MAX_LEVELS)), Ok(()));
+        assert!(check(&nested(MAX_LEVELS + 1)).unwrap_err().contains("100 levels"));
+        let brackets = "[\\\"".repeat(500);
+        assert_eq!(check(&format!("{{\"a\":\"{brackets}\",\"b\":[[],[]]}}")), Ok(()));
     }
 
     #[test]

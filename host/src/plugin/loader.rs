@@ -20,7 +20,7 @@ use super::{
     health::VersionHealth,
     instance,
     instances::ready::{FirstInstance, Ready},
-    manifest::Manifest,
+    manifest::{Lifecycle, Manifest},
     status::{LoadFailure, Stage},
     version::PluginVersion,
 };
@@ -65,6 +65,7 @@ impl Loader {
             .and_then(|linker| linker.instantiate_pre(&compiled.component))
             .map_err(|fault| advice::of_linking(format!("{fault:#}")))?;
         let exports = Exports::probe(&pre).map_err(advice::of_linking)?;
+        check_promises(&compiled.manifest, &exports)?;
         let label =
             PluginVersionLabel { plugin: compiled.name.clone(), version: compiled.manifest.version.to_string().into() };
         let health = VersionHealth::new(label, config, self.shared.metrics.clone(), Instant::now());
@@ -149,6 +150,24 @@ fn check_grants(compiled: &Compiled, grants: &Grants) -> Result<(), LoadFailure>
         compiled.name
     );
     Err(LoadFailure::new(Stage::Grants, reason))
+}
+
+/// Whether it has what its manifest says that it has. Otherwise each connection, or each look for tools, would be
+/// a call that fails.
+fn check_promises(manifest: &Manifest, exports: &Exports) -> Result<(), LoadFailure> {
+    let broken = |member: &str, what: &str, interface: &str| {
+        let reason = format!(
+            "the manifest is not valid: `{member}` {what}, but the component exports no `switchboard:plugin/{interface}@0.1.0`"
+        );
+        Err(LoadFailure::new(Stage::Manifest, reason))
+    };
+    if manifest.tools && exports.tools.is_none() {
+        return broken("tools", "is true", "tools");
+    }
+    if manifest.lifecycle != Lifecycle::default() && exports.lifecycle.is_none() {
+        return broken("lifecycle", "names events", "lifecycle");
+    }
+    Ok(())
 }
 
 fn check_settings(compiled: &Compiled, config: &PluginConfig) -> Result<Arc<str>, LoadFailure> {

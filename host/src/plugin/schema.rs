@@ -1,9 +1,11 @@
 //! JSON Schema, compiled once and checked often: payloads of messages, settings, arguments of tools.
 //!
 //! A schema comes from a plugin, so it is not trusted: it cannot make the host fetch anything, and its
-//! patterns run in time linear in the text.
+//! patterns run in time linear in the text, and what it costs to check a value is bounded.
 
 use serde_json::Value;
+
+mod cost;
 
 /// The longest description of a fault, in bytes. A fault quotes what did not fit, which a client chose.
 const MAX_PROBLEM_BYTES: usize = 400;
@@ -21,6 +23,7 @@ pub(crate) struct Schema {
 impl Schema {
     /// Compiles a schema.
     pub fn compile(document: Value) -> Result<Self, SchemaFault> {
+        cost::check(&document).map_err(|problem| SchemaFault { path: String::new(), problem })?;
         let validator = jsonschema::options()
             .offline()
             .with_pattern_options(jsonschema::PatternOptions::regex().size_limit(MAX_PATTERN_BYTES))

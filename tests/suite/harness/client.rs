@@ -168,6 +168,16 @@ impl Client {
         self.unread.iter().filter(|frame| frame["type"] == message_type).collect()
     }
 
+    /// Drops frames that came in while others were awaited.
+    pub fn forget_unread(&mut self) {
+        self.unread.clear();
+    }
+
+    /// An id that no other message has.
+    pub fn next_id(&mut self) -> String {
+        self.ids.next()
+    }
+
     /// The next frame, whatever it is.
     pub async fn next(&mut self) -> Value {
         if let Some(frame) = self.unread.pop_front() {

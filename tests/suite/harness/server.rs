@@ -206,6 +206,11 @@ impl Server {
         self
     }
 
+    /// Of the process that runs now.
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// `ws://127.0.0.1:PORT/ws`
     pub fn url(&self) -> &str {
         &self.url

@@ -1,4 +1,4 @@
-//! Answers with what is not a message: `{"how": "reserved" | "type" | "payload" | "code"}`. Without the SDK, which
+//! Answers with what is not a message: `{"how": "reserved" | "type" | "payload" | "deep" | "code"}`. Without the SDK, which
 //! would not let most of it through.
 
 wit_bindgen::generate!({
@@ -17,6 +17,9 @@ wit_bindgen::generate!({
 use exports::switchboard::plugin::{handler, plugin};
 use switchboard::plugin::types::{Context, Message, Refusal};
 
+/// More levels than any parser of JSON goes down, in few bytes.
+const DEEP: usize = 10_000;
+
 struct Liar;
 
 impl plugin::Guest for Liar {
@@ -33,9 +36,11 @@ impl handler::Guest for Liar {
             let code = "not a code".to_owned();
             return Err(Refusal { code, message, recoverable: true, help: None, retry_after_ms: None });
         }
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(DEEP), "]".repeat(DEEP));
         let (type_, payload) = match () {
             () if asked("reserved") => ("connection_established", "{}"),
             () if asked("type") => ("Not A Type", "{}"),
+            () if asked("deep") => ("lie_told", deep.as_str()),
             () if asked("payload") => ("lie_told", "{\"unfinished\": "),
             () => ("lie_told", "{}"),
         };

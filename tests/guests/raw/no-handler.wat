@@ -1,0 +1,4 @@
+;; Has a manifest, and nothing else.
+;; part: memory
+;; part: realloc
+;; part: manifest
