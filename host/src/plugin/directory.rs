@@ -282,7 +282,7 @@ mod tests {
         fs::write(folder.path().join("a.wasm"), b"").unwrap();
         assert!(looker.look(start).is_empty());
         let later = |looks| start + Duration::from_millis(200) * looks;
-        assert_eq!(describe(looker.look(later(1))), ["a validate: the file is empty"]);
+        assert_eq!(describe(looker.look(later(1))), ["a validate: the file is empty: copy the component again"]);
         assert!(looker.look(later(2)).is_empty());
         fs::write(folder.path().join("a.wasm"), b"").unwrap();
         assert!(looker.look(later(3)).is_empty());
