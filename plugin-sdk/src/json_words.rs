@@ -25,7 +25,11 @@ const BEGINNINGS: [(&str, Words); 8] = [
     ("invalid type: ", misfit),
     ("invalid value: ", misfit),
     ("invalid length ", |rest| match rest.split_once(", expected ") {
-        Some((length, expected)) => format!("it has {length} items, and has to be {}", wanted(expected)),
+        Some((length, expected)) => match wanted(expected) {
+            // Members with a default are counted as if they were there.
+            object if object == "an object" => format!("it is an array, and has to be {object}"),
+            array => format!("it has {length} items, and has to be {array}"),
+        },
         None => format!("it has {rest} items, which does not fit"),
     }),
     ("missing field ", |field| format!("{field} is missing")),
@@ -88,7 +92,10 @@ fn wanted(expected: &str) -> String {
             "a sequence" => "an array".to_owned(),
             "a borrowed string" | "a string" | "string" => "a string".to_owned(),
             "a boolean" | "bool" => "true or false".to_owned(),
-            other => other.to_owned(),
+            other => match other.strip_prefix("a tuple of size ") {
+                Some(size) => format!("an array of {size} items"),
+                None => other.to_owned(),
+            },
         },
     }
 }
@@ -186,8 +193,8 @@ mod tests {
             (r#"{"text": {}}"#, "it is an object, and has to be a string"),
             (r#"{"on": "yes, expected"}"#, "it is \"yes, expected\", and has to be true or false"),
             (r#"{"list": {}}"#, "it is an object, and has to be an array"),
-            (r#"{"pair": [1]}"#, "it has 1 items, and has to be an array"),
-            (r#"{"inner": []}"#, "it has 0 items, and has to be an object"),
+            (r#"{"pair": [1]}"#, "it has 1 items, and has to be an array of 2 items"),
+            (r#"{"inner": []}"#, "it is an array, and has to be an object"),
             (r#"{"inner": 3}"#, "it is 3, and has to be an object"),
             (r#"{"inner": {}}"#, "`name` is missing"),
             (r#"{"cuont": 1}"#, "`cuont` is not known here; what is known: `byte`, `count`"),
@@ -195,7 +202,7 @@ mod tests {
             (r#"{"colour": "green"}"#, "\"green\" is not among `red`, `dark_blue`"),
             (r#"{"shape": {"sides": 3}}"#, "it has none of the forms that are accepted"),
             (r#"{"count": 1"#, "it is not JSON: EOF while parsing an object"),
-            ("[]", "it has 0 items, and has to be an object"),
+            ("[]", "it is an array, and has to be an object"),
         ] {
             let fault = serde_json::from_str::<All>(text).expect_err(text);
             let words = in_words(&fault);

@@ -5,14 +5,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Client, Ended, Http, Server, guest, http_request, repository, run_switchboard, run_switchboard_in, within_patience,
+    Client, Http, Server, guest, http_request, operate, repository, run_switchboard, run_switchboard_in,
+    within_patience,
 };
-
-/// Runs a command against a server, as an operator on its machine does.
-fn operate(server: &Server, arguments: &[&str]) -> Ended {
-    let (admin, data_dir) = (server.admin(""), server.data_dir().display().to_string());
-    run_switchboard(&[arguments, &["--admin", &admin, "--data-dir", &data_dir]].concat())
-}
 
 /// What it printed, if it went well.
 fn printed(server: &Server, arguments: &[&str]) -> String {

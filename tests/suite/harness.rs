@@ -14,7 +14,7 @@ pub mod transcript;
 use std::time::Duration;
 
 pub use client::{Client, Ids, Refusal, random_u64, request};
-pub use command::{Ended, raise_file_limit, run_switchboard, run_switchboard_in};
+pub use command::{Ended, operate, raise_file_limit, run_switchboard, run_switchboard_in};
 pub use http::{Http, http_request};
 pub use news::{expect_news, expect_refusal, publish, resumed, subscribe};
 pub use paths::{authors_target, compile_cache, example, guest, language_tools, repository, switchboard_binary};

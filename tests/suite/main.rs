@@ -10,6 +10,7 @@ mod harness;
 mod admin;
 mod admission;
 mod agent_plugin;
+mod canary;
 mod codes;
 mod command_line;
 mod connection;

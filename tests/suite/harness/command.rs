@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{paths, switchboard_binary};
+use super::{Server, paths, switchboard_binary};
 
 /// How a command ended.
 #[derive(Debug)]
@@ -58,4 +58,10 @@ pub fn raise_file_limit(wanted: u64) {
     let arguments = [format!("--pid={}", std::process::id()), format!("--nofile={hard}:{hard}")];
     let status = Command::new("prlimit").args(arguments).status().expect("prlimit (util-linux) runs");
     assert!(status.success(), "prlimit: {status}");
+}
+
+/// Runs a command against a server, as an operator on its machine does.
+pub fn operate(server: &Server, arguments: &[&str]) -> Ended {
+    let (admin, data_dir) = (server.admin(""), server.data_dir().display().to_string());
+    run_switchboard(&[arguments, &["--admin", &admin, "--data-dir", &data_dir]].concat())
 }

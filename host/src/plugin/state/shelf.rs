@@ -166,7 +166,7 @@ impl Shelf {
         self.journal.as_ref().is_some_and(|journal| journal.touched || !journal.keys.is_empty())
     }
 
-    /// Everything that the disk does not know. It stays in the backlog until [`settled`] or put back.
+    /// Everything that the disk does not know. It stays in the backlog until it is confirmed or put back.
     pub fn take_changes(&mut self) -> Taken {
         let Some(journal) = &mut self.journal else { return Taken::default() };
         journal.touched = false;

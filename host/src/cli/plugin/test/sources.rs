@@ -66,8 +66,10 @@ mod tests {
         let file = tests.join("a.conversation.jsonl");
         fs::write(&file, "").unwrap();
         fs::write(tests.join("other.jsonl"), "").unwrap();
-        assert!(suites(&[file.clone()], false).is_err_and(|fault| fault.to_string().contains("--component")));
-        assert_eq!(suites(&[file.clone()], true).unwrap()[0].dir, tests);
+        assert!(
+            suites(std::slice::from_ref(&file), false).is_err_and(|fault| fault.to_string().contains("--component"))
+        );
+        assert_eq!(suites(std::slice::from_ref(&file), true).unwrap()[0].dir, tests);
         fs::write(folder.path().join("Cargo.toml"), "").unwrap();
         for path in [file.clone(), folder.path().to_owned()] {
             let found = suites(&[path], false).unwrap();
