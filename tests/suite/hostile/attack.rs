@@ -19,6 +19,8 @@ pub struct Attack {
     pub with: Option<(&'static str, &'static str)>,
     /// In `[plugins.NAME.limits]`.
     pub limits: &'static str,
+    /// In `[plugins.NAME.grants]`.
+    pub grants: &'static str,
     /// What holds it, as the page says it.
     pub held_by: &'static str,
     /// The code of the error, or the type of the message, that its caller gets, and words in it.
@@ -57,6 +59,7 @@ impl Attack {
             send: (file, "{}"),
             with: None,
             limits: "",
+            grants: "",
             held_by: "",
             answer: ("PLUGIN_CRASHED", "the handler crashed"),
             outcome: "crashed",
@@ -72,6 +75,10 @@ impl Attack {
 
     pub const fn limits(self, limits: &'static str) -> Self {
         Self { limits, ..self }
+    }
+
+    pub const fn granted(self, grants: &'static str) -> Self {
+        Self { grants, ..self }
     }
 
     pub const fn held_by(self, held_by: &'static str) -> Self {
@@ -133,6 +140,9 @@ pub fn with_guests(
         let limits = attacks.iter().filter(|other| other.plugin == attack.plugin).map(|other| other.limits);
         if let Some(limits) = limits.max_by_key(|limits| limits.len()).filter(|limits| !limits.is_empty()) {
             builder = builder.config(&format!("[plugins.{}.limits]\n{}", attack.plugin, change(limits)));
+        }
+        if !attack.grants.is_empty() {
+            builder = builder.config(&format!("[plugins.{}.grants]\n{}", attack.plugin, attack.grants));
         }
     }
     builder

@@ -89,6 +89,15 @@ pub const CALLS: &[Attack] = &[
     flood("floods state with many keys", r#"{"of":"keys"}"#)
         .held_by("`max_state_bytes`: each entry counts for 64 bytes more than it has")
         .is_told("flood_result", "max_state_bytes"),
+    // Nobody listens there, and the requests that are refused count like those that are sent.
+    Attack::of("fetcher", "floods outbound requests", "fetch", r#"{"url":"http://127.0.0.1:1/","times":7}"#)
+        .limits("max_outbound_requests = 5")
+        .granted("hosts = [\"http://127.0.0.1:1\"]\nnetworks = [\"127.0.0.0/8\"]")
+        .held_by("`max_outbound_requests`: the guest is told")
+        .is_told("fetch_result", "max_outbound_requests"),
+    Attack::of("fetcher", "asks for the credentials of the machine", "fetch", r#"{"url":"http://169.254.169.254/"}"#)
+        .held_by("`grants.hosts`, and the address of each connection: the guest is told")
+        .is_told("fetch_result", "hosts"),
     Attack::raw("huge-answer", "answers with more than may leave the sandbox at once")
         .held_by("`max_hostcall_bytes`: fuel for what the host copies")
         .exceeds("max_hostcall_bytes"),
