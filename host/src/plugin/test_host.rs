@@ -12,13 +12,14 @@ use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Plugins, Route, Who,
+    PluginSetupError, Plugins, Route, Who,
     rollout::verdict::{ByHealth, Verdicts},
     status::{LoadFailure, PluginStatus, Stage},
     test_guest::TestGuest,
 };
 use crate::{
     config::{Config, LiveConfig, PluginConfig},
+    storage::StoreError,
     telemetry::Metrics,
 };
 
@@ -58,8 +59,17 @@ impl Host {
         let config = LiveConfig::new(config);
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Metrics::new();
-        let plugins =
-            Plugins::watched_by(verdicts, config.clone(), metrics.clone(), &tasks, stop.clone()).await.unwrap();
+        let begin = Instant::now();
+        let plugins = loop {
+            let (verdicts, config, metrics) = (verdicts.clone(), config.clone(), metrics.clone());
+            match Plugins::watched_by(verdicts, config, metrics, &tasks, stop.clone()).await {
+                // What was being compiled as the last one stopped holds on to it for a moment longer.
+                Err(PluginSetupError::State(StoreError::InUse { .. })) if begin.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                started => break started.unwrap(),
+            }
+        };
         Self { folder, config, plugins, metrics, tasks, stop }
     }
 
