@@ -9,7 +9,7 @@ mod attack;
 mod calls;
 mod file;
 mod page;
-mod raw;
+pub mod raw;
 mod repeated;
 mod seen;
 mod when_called;

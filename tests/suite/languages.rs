@@ -83,24 +83,6 @@ async fn plugins_in_javascript_python_and_c_answer_offer_tools_and_print_into_th
     }
 }
 
-/// Interpreters take long to start, which is what spare instances are for.
-#[tokio::test]
-async fn no_message_waits_for_an_interpreter_to_start_while_there_is_a_spare_one() {
-    let server = with_examples().start().await;
-    let mut client = Client::connect(&server, "alice").await;
-    for case in &cases()[..2] {
-        let series = |name: &str, more: &str| format!("switchboard_plugin_{name}{{plugin=\"{}\"{more}}}", case.plugin);
-        for _ in 0..4 {
-            let spare = series("instances_kept", "");
-            eventually("a spare instance", async || (server.metric(&spare).await >= 1.0).then_some(())).await;
-            let (message_type, payload) = &case.message;
-            assert_eq!(client.request(message_type, payload.clone()).await["type"], case.answer.0);
-        }
-        assert!(server.metric(&series("instance_starts_total", ",outcome=\"ahead\"")).await >= 4.0);
-        assert_eq!(server.metric(&series("instance_starts_total", ",outcome=\"on_demand\"")).await, 0.0);
-    }
-}
-
 #[tokio::test]
 async fn a_refusal_from_another_language_is_a_refusal() {
     let server = with_examples().config("[plugins.template.settings]\nstrict = true").start().await;
