@@ -8,6 +8,7 @@
 mod attack;
 mod calls;
 mod file;
+mod leaving;
 mod page;
 mod raw;
 mod repeated;
