@@ -22,6 +22,7 @@ use self::{
     compile::Compiler,
     directory::Directory,
     engine::Sandbox,
+    instances::sessions::LastInstances,
     loader::Loader,
     operation::{OperationError, Order},
     rollout::{
@@ -248,9 +249,9 @@ impl Plugins {
         Ok(forgotten)
     }
 
-    /// Ends the instances of a session but for those of plugins that are still to hear of its end.
-    pub fn end_instances(&self, session_id: &str, still_to_hear: &[Arc<PluginVersion>]) {
-        self.shared.sessions.end(session_id, |plugin| still_to_hear.iter().all(|version| *version.name != *plugin));
+    /// A session has ended: its instances do, with what is returned.
+    pub fn end_instances(&self, session_id: &str) -> LastInstances {
+        self.shared.sessions.end(session_id, Instant::now())
     }
 }
 

@@ -8,6 +8,7 @@
 mod attack;
 mod calls;
 mod file;
+mod leaving;
 mod page;
 pub mod raw;
 mod repeated;

@@ -126,14 +126,15 @@ impl Deliver {
         let caller = context::caller(session, Transport::Internal);
         let versions = registry.versions_for(caller.who());
         let to_hear: Vec<_> = versions.filter(|version| version.manifest.lifecycle.disconnect).cloned().collect();
-        self.plugins.end_instances(&session.id, if session.has_begun() { &to_hear } else { &[] });
+        // Whatever becomes of the calls below: what they do not get ends here, and what they get ends with them.
+        let mut last = self.plugins.end_instances(&session.id);
         if !session.has_begun() {
             return;
         }
         for version in &to_hear {
             let Some(context) = self.event_context(&caller, version) else { return };
-            let called = version.clone();
-            let call = async move { called.on_disconnect(context, reason).await };
+            let (called, last) = (version.clone(), last.of(&version.name));
+            let call = async move { called.on_disconnect(context, reason, last).await };
             self.lifecycle.spawn("disconnect", version, call);
         }
     }

@@ -30,6 +30,15 @@ const MIN_NESTED: usize = 4;
 /// Components whose manifest is asked for at one time. Loading is rare, and takes turns.
 const LOADING: usize = 2;
 
+/// Instances that are started ahead at one time. They take no place from loading, nor from calls.
+const REFILLING: usize = 2;
+
+/// Instances that gave way to others, and are asked what they leave behind.
+pub(super) const LEAVING: usize = 64;
+
+/// The places of both, on top.
+const MAX_ASIDE: usize = REFILLING + LEAVING;
+
 /// Places for instances that wait, on top.
 const MAX_KEPT_PLACES: usize = 2_048;
 
@@ -63,6 +72,15 @@ pub(crate) struct Sandbox {
     seats: Arc<Semaphore>,
     pages: Arc<Semaphore>,
     loading: Arc<Semaphore>,
+    refilling: Arc<Semaphore>,
+    leaving: Arc<Semaphore>,
+}
+
+/// What there is too little of for another instance to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Short {
+    Seats,
+    Bytes,
 }
 
 /// A place in the pool, while it lives. Outlives the store that it was taken for.
@@ -105,6 +123,8 @@ impl Sandbox {
             seats: Arc::new(Semaphore::new(sizes.kept)),
             pages: Arc::new(Semaphore::new(pages)),
             loading: Arc::new(Semaphore::new(LOADING)),
+            refilling: Arc::new(Semaphore::new(REFILLING)),
+            leaving: Arc::new(Semaphore::new(LEAVING)),
         }))
     }
 
@@ -122,15 +142,27 @@ impl Sandbox {
         self.wait_for(&self.loading, by).await
     }
 
-    /// Leave for an instance with so much memory to wait for its next call; none if there is no room.
-    pub fn seat(&self, memory_bytes: usize) -> Option<Seat> {
-        let seat = self.seats.clone().try_acquire_owned().ok()?;
-        Some(Seat { _seat: Some(seat), ..self.room(memory_bytes)? })
+    /// Waits for a place in which an instance can be started before it is needed.
+    pub async fn place_for_refill(&self, by: Instant) -> Option<Place> {
+        self.wait_for(&self.refilling, by).await
     }
 
-    /// Leave to keep so many bytes, that an instance left behind.
+    /// A place for an instance that has given up its seat, until it has said what it leaves behind.
+    pub fn place_to_leave(&self) -> Option<Place> {
+        let permit = self.leaving.clone().try_acquire_owned().ok()?;
+        Some(Place { _permit: permit, _awake: self.ticker.keep_awake() })
+    }
+
+    /// Leave for an instance with so much memory to wait for its next call.
+    pub fn seat(&self, memory_bytes: usize) -> Result<Seat, Short> {
+        let seat = self.seats.clone().try_acquire_owned().map_err(|_| Short::Seats)?;
+        Ok(Seat { _seat: Some(seat), ..self.room(memory_bytes).ok_or(Short::Bytes)? })
+    }
+
+    /// Leave to keep so many bytes, that an instance left behind. Nothing costs nothing at all, or there
+    /// could be any number of it.
     pub fn room(&self, bytes: usize) -> Option<Seat> {
-        let pages = u32::try_from(bytes.div_ceil(PAGE)).ok()?;
+        let pages = u32::try_from(bytes.div_ceil(PAGE).max(1)).ok()?;
         let pages = self.pages.clone().try_acquire_many_owned(pages).ok()?;
         Some(Seat { _seat: None, pages })
     }
@@ -170,7 +202,7 @@ impl Sizes {
     }
 
     fn total(&self) -> u32 {
-        u32::try_from(self.outer + self.nested * MAX_DEPTH + LOADING + self.kept).unwrap_or(u32::MAX)
+        u32::try_from(self.outer + self.nested * MAX_DEPTH + LOADING + MAX_ASIDE + self.kept).unwrap_or(u32::MAX)
     }
 }
 
@@ -224,7 +256,7 @@ mod tests {
     fn however_many_calls_are_configured_the_pool_stays_within_the_address_space() {
         for calls in [0, 1, 32, 1_000, 1_000_000] {
             let sizes = Sizes::of(calls, calls);
-            let most = MAX_PLACES + MAX_KEPT_PLACES + MIN_NESTED * MAX_DEPTH;
+            let most = MAX_PLACES + MAX_KEPT_PLACES + MAX_ASIDE + MIN_NESTED * MAX_DEPTH;
             assert!(sizes.outer >= 1 && sizes.total() as usize <= most, "{sizes:?}");
         }
         assert_eq!(Sizes::of(1_000, 0).outer, 1_000);
@@ -249,6 +281,22 @@ mod tests {
         assert!(sandbox.place(1, soon()).await.is_some());
         assert!(sandbox.place(MAX_DEPTH + 1, soon()).await.is_none());
         drop(held);
+        assert!(sandbox.place(0, soon()).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn instances_that_are_started_ahead_or_leave_take_no_place_from_loading_or_calls() {
+        let sandbox = sandbox(1);
+        let soon = || Instant::now() + Duration::from_millis(20);
+        let mut held = Vec::new();
+        while let Some(place) = sandbox.place_for_refill(soon()).await {
+            held.push(place);
+        }
+        while let Some(place) = sandbox.place_to_leave() {
+            held.push(place);
+        }
+        assert_eq!(held.len(), REFILLING + LEAVING);
+        assert!(sandbox.place_for_loading(soon()).await.is_some());
         assert!(sandbox.place(0, soon()).await.is_some());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Every way for the guest to end other than by answering becomes a [`CallFailure`] here.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use wasmtime::{Engine, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, WasmBacktrace, component::Instance};
 
@@ -13,6 +13,7 @@ use super::{
     guest_text::{MAX_BACKTRACE_BYTES, MAX_LINE_BYTES, lines, one_line},
     instance::GuestMessage,
     instance_state::InstanceState,
+    instances::sessions::Slot,
     limits::{Interruption, Limiter, Watch},
     wasi,
 };
@@ -33,13 +34,26 @@ const POOL_RETRY: Duration = Duration::from_millis(100);
 pub(super) enum Question<'a> {
     Handle(GuestMessage),
     ListTools,
-    CallTool { name: &'a str, arguments: String },
+    CallTool {
+        name: &'a str,
+        arguments: String,
+    },
     Connect,
-    Disconnect { reason: &'a str },
-    Event { topic: &'a str, message: GuestMessage },
+    /// Asked in what is left of the session, which ends with it.
+    Disconnect {
+        reason: &'a str,
+        last: Option<Arc<Slot>>,
+    },
+    Event {
+        topic: &'a str,
+        message: GuestMessage,
+    },
     SelfTest,
     ExportState,
-    ImportState { from_version: &'a str, state: &'a [u8] },
+    ImportState {
+        from_version: &'a str,
+        state: &'a [u8],
+    },
 }
 
 /// What came back, checked.
@@ -139,7 +153,7 @@ pub(super) async fn invoke(
             let Some(lifecycle) = lifecycle else { return Ok(Err(CallFailure::NotExported("lifecycle"))) };
             let guest = lifecycle.load(&mut *store, instance)?;
             match question {
-                Question::Disconnect { reason } => guest.call_on_disconnect(store, &context, reason).await?,
+                Question::Disconnect { reason, .. } => guest.call_on_disconnect(store, &context, reason).await?,
                 Question::Event { topic, message } => {
                     guest.call_on_event(store, &context, topic, &message.into()).await?;
                 }

@@ -11,7 +11,7 @@ use std::{
 
 use switchboard_protocol::MessageType;
 use tokio::{
-    sync::{MutexGuard, OwnedSemaphorePermit},
+    sync::{OwnedMutexGuard, OwnedSemaphorePermit},
     time::timeout_at,
 };
 use tracing::Instrument as _;
@@ -27,7 +27,8 @@ use super::{
     guest::{Answer, Question},
     instances::{
         live::{Live, PutAway},
-        sessions::{Occupant, Slot},
+        room::Room,
+        sessions::{LastInstance, Occupant, Slot},
     },
     limits::{CpuMeter, Metered, Watch},
     runs::{CallRun, RunEnd},
@@ -86,8 +87,14 @@ impl PluginVersion {
         self.call(context, Question::Connect).await.map(drop)
     }
 
-    pub async fn on_disconnect(self: &Arc<Self>, context: CallContext, reason: &str) -> Result<(), CallFailure> {
-        self.call(context, Question::Disconnect { reason }).await.map(drop)
+    /// In what is left of the session, which ends with it.
+    pub async fn on_disconnect(
+        self: &Arc<Self>,
+        context: CallContext,
+        reason: &str,
+        LastInstance(last): LastInstance,
+    ) -> Result<(), CallFailure> {
+        self.call(context, Question::Disconnect { reason, last }).await.map(drop)
     }
 
     pub async fn on_event(
@@ -170,14 +177,8 @@ impl PluginVersion {
         meter: Arc<CpuMeter>,
         run: Arc<CallRun>,
     ) -> Result<Answer, CallFailure> {
-        let slot = match self.isolation {
-            Isolation::Session if !detached::is_nobody(&context.caller) => {
-                Some(self.shared.sessions.slot(&context.caller.session_id, &self.name))
-            }
-            _ => None,
-        };
         // In this order, so that a call that waits for its session keeps nobody else from a place.
-        let mut occupant = match &slot {
+        let occupant = match self.slot(&context, &question) {
             Some(slot) => Some(self.wait_for_session(&context, slot).await?),
             None => None,
         };
@@ -185,9 +186,19 @@ impl PluginVersion {
         let (_turn, _place) = self.wait_for_turn(&context).await?;
         let watch = Watch { meter: meter.clone(), cpu_time: self.limits.cpu_time, deadline: context.deadline };
         let call = CallState::new(self.clone(), context, allowed, meter, run);
-        match &mut occupant {
+        match occupant {
             Some(occupant) => self.ask_in_session(occupant, call, watch, question).await,
             None => self.ask_any(call, watch, question).await,
+        }
+    }
+
+    /// The place of the caller's session, if its instances have one. A session that has ended has none: what
+    /// comes late is asked of an instance that ends with it.
+    fn slot(&self, context: &CallContext, question: &Question<'_>) -> Option<Arc<Slot>> {
+        match question {
+            _ if self.isolation != Isolation::Session || detached::is_nobody(&context.caller) => None,
+            Question::Disconnect { last, .. } => last.clone(),
+            _ => self.shared.sessions.slot(&context.caller.session_id, &self.name),
         }
     }
 
@@ -207,7 +218,7 @@ impl PluginVersion {
         };
         let result = live.ask(question).await;
         match may_serve_again(&result) {
-            true if self.isolation == Isolation::Shared => _ = self.ready.give(self, live),
+            true if self.isolation == Isolation::Shared => _ = self.ready.give(self, live, Room::OthersGiveWay),
             true => {}
             false => live.put_away(PutAway::Failed),
         }
@@ -218,26 +229,23 @@ impl PluginVersion {
     /// Asks the instance of a session, or a fresh one that takes over from the last.
     async fn ask_in_session(
         self: &Arc<Self>,
-        occupant: &mut Occupant,
+        mut occupant: OwnedMutexGuard<Occupant>,
         call: CallState,
         watch: Watch,
         question: Question<'_>,
     ) -> Result<Answer, CallFailure> {
-        let mut live = match occupant.take(self).await {
+        // What the last instance leaves behind is not on this message's account.
+        let mut live = match call.meter.without(occupant.take(self)).await {
             Some(live) => live,
-            None => self.successor(occupant, &call, &watch).await?,
+            None => self.successor(&mut occupant, &call, &watch).await?,
         };
         let ends = matches!(question, Question::Disconnect { .. });
-        let session_id = call.context.caller.session_id.clone();
         live.begin(call, watch);
         let result = live.ask(question).await;
-        if ends {
-            live.put_away(PutAway::Session);
-            self.shared.sessions.end(&session_id, |plugin| plugin == &*self.name);
-        } else if may_serve_again(&result) {
-            occupant.give(live).await;
-        } else {
-            live.put_away(PutAway::Failed);
+        match may_serve_again(&result) {
+            _ if ends => live.put_away(PutAway::Session),
+            true => Occupant::give(occupant, live),
+            false => live.put_away(PutAway::Failed),
         }
         result
     }
@@ -257,7 +265,7 @@ impl PluginVersion {
         self.fill();
         // Kept until it was taken over, in case this call ends before that.
         if let Some(parked) = occupant.parked() {
-            let usable = self.hand_over(parked, &mut fresh).await;
+            let usable = call.meter.without(self.hand_over(parked, &mut fresh)).await;
             *occupant.parked() = None;
             if !usable {
                 fresh.put_away(PutAway::Failed);
@@ -275,13 +283,14 @@ impl PluginVersion {
         Ok(live)
     }
 
-    async fn wait_for_session<'a>(
+    async fn wait_for_session(
         &self,
         context: &CallContext,
-        slot: &'a Slot,
-    ) -> Result<MutexGuard<'a, Occupant>, CallFailure> {
+        slot: Arc<Slot>,
+    ) -> Result<OwnedMutexGuard<Occupant>, CallFailure> {
         let by = earlier(context.deadline, Instant::now(), self.limits.max_wait);
-        timeout_at(by.into(), slot.lock()).await.map_err(|_| CallFailure::Busy { retry_after: self.limits.max_wait })
+        let busy = |_| CallFailure::Busy { retry_after: self.limits.max_wait };
+        timeout_at(by.into(), slot.lock_owned()).await.map_err(busy)
     }
 
     async fn wait_for_turn(&self, context: &CallContext) -> Result<(OwnedSemaphorePermit, Place), CallFailure> {

@@ -95,7 +95,8 @@ pub(crate) struct CpuMeter {
     spent_ns: AtomicU64,
     /// When the poll that is under way began, after `base`.
     resumed_ns: AtomicU64,
-    /// Of the time spent, what went to calls of other plugins, which pay for themselves.
+    /// Of the time spent, what went to others that pay for themselves: calls of other plugins, and the handover
+    /// from one instance to the next.
     others_ns: AtomicU64,
 }
 
@@ -120,9 +121,12 @@ impl CpuMeter {
         Duration::from_nanos(total.saturating_sub(self.others_ns.load(Relaxed)))
     }
 
-    /// Does not count what was measured there, within polls of this one.
-    pub fn exclude(&self, other: &Self) {
-        self.others_ns.fetch_add(other.spent_ns.load(Relaxed), Relaxed);
+    /// Work within this call whose time is not the call's own: somebody else pays for it.
+    pub async fn without<F: Future>(&self, work: F) -> F::Output {
+        let others = Self::new();
+        let result = Metered::new(work, others.clone()).await;
+        self.others_ns.fetch_add(others.spent_ns.load(Relaxed), Relaxed);
+        result
     }
 }
 
@@ -260,5 +264,21 @@ mod tests {
         let meter = CpuMeter::new();
         Metered::new(tokio::time::sleep(Duration::from_millis(50)), meter.clone()).await;
         assert!(meter.spent_ns.load(Relaxed) < 40_000_000);
+    }
+
+    #[tokio::test]
+    async fn what_others_pay_for_is_not_counted() {
+        let busy = |for_ms| async move {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(for_ms) {}
+        };
+        let meter = CpuMeter::new();
+        let call = async {
+            meter.without(busy(200)).await;
+            busy(5).await;
+            meter.spent()
+        };
+        let spent = Metered::new(call, meter.clone()).await;
+        assert!((Duration::from_millis(5)..Duration::from_millis(100)).contains(&spent), "{spent:?}");
     }
 }

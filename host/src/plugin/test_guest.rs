@@ -21,6 +21,8 @@ pub(crate) struct TestGuest {
     imports: Vec<(String, String, Option<ValType>)>,
     self_test: Option<Result<(), String>>,
     handle: Handle,
+    /// What it does when it is to leave or to take over.
+    handover: Option<(Handover, Handover)>,
     /// Of the contract that it is built for.
     contract: String,
     leave_out_handler: bool,
@@ -30,8 +32,22 @@ pub(crate) struct TestGuest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handle {
     Silent,
+    /// For some milliseconds.
+    Busy,
     Spin,
 }
+
+/// What it does when it is to leave what it knows, which is nothing, or to take that over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handover {
+    Agree,
+    Refuse,
+    Spin,
+    Trap,
+}
+
+/// Turns of a loop: some milliseconds, on any machine.
+const BUSY: i32 = 20_000_000;
 
 impl TestGuest {
     pub fn new(manifest: &str) -> Self {
@@ -40,6 +56,7 @@ impl TestGuest {
             imports: Vec::new(),
             self_test: None,
             handle: Handle::Silent,
+            handover: None,
             contract: contract(),
             leave_out_handler: false,
         }
@@ -68,6 +85,15 @@ impl TestGuest {
 
     pub fn with_handle(mut self, handle: Handle) -> Self {
         self.handle = handle;
+        self
+    }
+
+    /// Its instances are those of sessions.
+    pub fn of_sessions(mut self, export: Handover, import: Handover) -> Self {
+        let mut manifest: serde_json::Value = serde_json::from_str(&self.manifest).unwrap();
+        manifest["isolation"] = "session".into();
+        self.manifest = manifest.to_string();
+        self.handover = Some((export, import));
         self
     }
 
@@ -108,7 +134,11 @@ impl TestGuest {
 
     fn exported(&self) -> impl Iterator<Item = &'static str> {
         let handler = (!self.leave_out_handler).then_some("handler");
-        ["plugin"].into_iter().chain(handler).chain(self.self_test.is_some().then_some("health"))
+        ["plugin"]
+            .into_iter()
+            .chain(handler)
+            .chain(self.self_test.is_some().then_some("health"))
+            .chain(self.handover.is_some().then_some("handover"))
     }
 
     fn module(&self) -> Vec<u8> {
@@ -123,15 +153,22 @@ impl TestGuest {
             imports.import(&self.interface(interface), function, EntityType::Function(index));
         }
         let first = u32::try_from(self.imports.len()).unwrap();
-        let mut bodies = vec![
-            ("plugin", "#manifest", 0, returning(REFUSAL_AT - 8)),
-            ("handler", "#handle", 1, if self.handle == Handle::Spin { spinning() } else { returning(0) }),
-        ];
+        let handle = match self.handle {
+            Handle::Silent => returning(0),
+            Handle::Busy => busy(),
+            Handle::Spin => spinning(),
+        };
+        let mut bodies = vec![("plugin", "#manifest", 0, returning(REFUSAL_AT - 8)), ("handler", "#handle", 1, handle)];
         if self.leave_out_handler {
             bodies.pop();
         }
         if let Some(result) = &self.self_test {
             bodies.push(("health", "#self-test", 0, returning(if result.is_ok() { 0 } else { REFUSAL_AT })));
+        }
+
+        if let Some((export, import)) = self.handover {
+            bodies.push(("handover", "#export-state", 0, export.body()));
+            bodies.push(("handover", "#import-state", 2, import.body()));
         }
 
         let (mut functions, mut exports, mut code) = (FunctionSection::new(), ExportSection::new(), CodeSection::new());
@@ -180,6 +217,21 @@ impl TestGuest {
     }
 }
 
+impl Handover {
+    fn body(self) -> Function {
+        match self {
+            Self::Agree => returning(0),
+            Self::Refuse => returning(REFUSAL_AT),
+            Self::Spin => spinning(),
+            Self::Trap => {
+                let mut function = Function::new([]);
+                function.instructions().unreachable().end();
+                function
+            }
+        }
+    }
+}
+
 fn words(values: &[i32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
@@ -193,6 +245,16 @@ fn returning(address: i32) -> Function {
 fn spinning() -> Function {
     let mut function = Function::new([]);
     function.instructions().loop_(wasm_encoder::BlockType::Empty).br(0).end().unreachable().end();
+    function
+}
+
+/// Counts in a local after the one parameter.
+fn busy() -> Function {
+    let mut function = Function::new([(1, ValType::I32)]);
+    let mut code = function.instructions();
+    code.loop_(wasm_encoder::BlockType::Empty);
+    code.local_get(1).i32_const(1).i32_add().local_tee(1).i32_const(BUSY).i32_lt_u().br_if(0).end();
+    code.i32_const(0).end();
     function
 }
 

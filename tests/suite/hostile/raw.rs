@@ -15,7 +15,7 @@ use crate::harness::repository;
 const CONTRACT: &str = "@0.1.0";
 
 /// Interfaces that a plugin can export.
-const EXPORTED: [&str; 5] = ["plugin", "handler", "tools", "lifecycle", "health"];
+const EXPORTED: [&str; 6] = ["plugin", "handler", "tools", "lifecycle", "health", "handover"];
 
 /// An interface of its own, for things to make handles to.
 const LEAKS: &str = "test:leaks/handles";

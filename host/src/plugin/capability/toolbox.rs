@@ -13,7 +13,6 @@ use super::super::{
     effects::{CallContext, ToolError},
     engine::MAX_DEPTH,
     json_object::Members,
-    limits::{CpuMeter, Metered},
 };
 
 /// Any tool.
@@ -22,7 +21,8 @@ const ALL: &str = "*";
 impl Host for CallState {
     async fn list(&mut self) -> Result<String, GuestError> {
         let context = self.onward_within_depth()?;
-        let tools = self.charged_to_others(context.effects.clone().list_tools(&context)).await?;
+        // The other plugin has CPU time of its own; it must not use up this one's.
+        let tools = self.meter.without(context.effects.clone().list_tools(&context)).await?;
         if self.may_call(ALL) {
             return Ok(tools);
         }
@@ -38,7 +38,7 @@ impl Host for CallState {
         }
         let context = self.onward_within_depth()?;
         let effects = context.effects.clone();
-        Ok(self.charged_to_others(effects.call_tool(&context, &name, arguments)).await?)
+        Ok(self.meter.without(effects.call_tool(&context, &name, arguments)).await?)
     }
 }
 
@@ -56,14 +56,6 @@ impl CallState {
         let most = usize::try_from(self.version.limits.max_call_depth).unwrap_or(MAX_DEPTH).min(MAX_DEPTH);
         check_depth(&context.chain, most).map_err(GuestError::Cycle)?;
         Ok(context)
-    }
-
-    /// The other plugin has CPU time of its own; it must not use up this one's.
-    async fn charged_to_others<F: Future>(&self, work: F) -> F::Output {
-        let meter = CpuMeter::new();
-        let result = Metered::new(work, meter.clone()).await;
-        self.meter.exclude(&meter);
-        result
     }
 }
 

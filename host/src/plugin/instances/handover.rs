@@ -8,11 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::super::{
     PluginVersion,
     call_state::CallState,
+    capability::SharedCapabilities,
     engine::Seat,
     failure::{CallFailure, TimeLimit},
     guest::{Answer, Question},
@@ -30,7 +31,18 @@ pub(in super::super) struct Parked {
     /// The version's own label.
     pub from_version: Arc<str>,
     pub state: Vec<u8>,
-    _room: Seat,
+    since: Instant,
+    room: Seat,
+}
+
+impl Parked {
+    pub fn bytes(&self) -> usize {
+        self.room.bytes()
+    }
+
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
 }
 
 impl Live {
@@ -56,12 +68,12 @@ impl Live {
                 return None;
             }
         };
-        let Some(room) = version.sandbox.room(state.len()) else {
+        let Some(room) = version.room_to_park(state.len()) else {
             tracing::warn!(plugin = %version.name, bytes = state.len(), "no room for what an instance leaves behind: its session starts anew");
             version.count_handover("no_room");
             return None;
         };
-        Some(Parked { from_version: version.version.clone(), state, _room: room })
+        Some(Parked { from_version: version.version.clone(), state, since: Instant::now(), room })
     }
 
     /// What it would leave behind. It can go on serving.
@@ -112,8 +124,7 @@ impl PluginVersion {
     }
 
     fn count_handover(&self, outcome: &'static str) {
-        let label = PluginOutcome { plugin: self.name.clone(), outcome };
-        self.shared.metrics.plugin_handovers.get_or_create(&label).inc();
+        self.shared.count_handover(&self.name, outcome);
     }
 
     /// Whether this version, which does not serve yet, can take over from one that does: with what up
@@ -122,11 +133,19 @@ impl PluginVersion {
         if serving.exports.handover.is_none() {
             return Ok(());
         }
-        let mut samples = serving.shared.sessions.samples(serving, SAMPLES).await;
-        if samples.is_empty() {
-            let mut fresh = serving.start_ahead().await.map_err(|failure| failure.to_string())?;
-            samples.extend(fresh.export().await.ok());
-        }
+        let checked = timeout(CHECK, self.check_samples_of(serving)).await;
+        checked
+            .unwrap_or_else(|_| Err(format!("to try that with sessions of version {} takes too long", serving.version)))
+    }
+
+    async fn check_samples_of(self: &Arc<Self>, serving: &Arc<Self>) -> Result<(), String> {
+        let samples = match serving.shared.sessions.samples(serving, SAMPLES).await {
+            Some(samples) => samples,
+            None => {
+                let mut fresh = serving.start_ahead().await.map_err(|failure| failure.to_string())?;
+                Vec::from_iter(fresh.export().await.ok())
+            }
+        };
         for state in samples {
             if self.exports.handover.is_none() {
                 return Err(format!(
@@ -147,5 +166,15 @@ impl PluginVersion {
     }
 }
 
+impl SharedCapabilities {
+    pub(super) fn count_handover(&self, plugin: &Arc<str>, outcome: &'static str) {
+        let label = PluginOutcome { plugin: plugin.clone(), outcome };
+        self.metrics.plugin_handovers.get_or_create(&label).inc();
+    }
+}
+
 /// Sessions whose state a new version has to be able to import before it serves.
 const SAMPLES: usize = 3;
+
+/// What all of that may take: operations on the plugin wait for it.
+const CHECK: Duration = Duration::from_secs(10);

@@ -19,6 +19,7 @@ use super::super::{
     instance_state::InstanceState,
     limits::Watch,
 };
+use super::room::Room;
 use crate::{
     config::InstanceConfig,
     telemetry::metrics::{Plugin, PluginOutcome, PluginReason},
@@ -101,17 +102,24 @@ impl Live {
 
     /// Forgets the call, so that the instance can wait for the next one. Whether there is room to wait.
     #[must_use]
-    pub fn rest(&mut self) -> bool {
+    pub fn rest(&mut self, room: Room) -> bool {
         self.used = Instant::now();
         self.store.data_mut().call = CallState::nobodys(self.version.clone(), Duration::ZERO);
         let memory = self.memory_bytes();
         // What it has grown by since it last waited has to find room as well.
         if self.seat.as_ref().is_none_or(|seat| seat.bytes() < memory) {
             let waited = self.seat.take().is_some();
-            self.seat = self.version.sandbox.seat(memory);
+            self.seat = self.version.seat(memory, room);
             self.gauge(i64::from(self.seat.is_some()) - i64::from(waited));
         }
         self.seat.is_some()
+    }
+
+    /// Gives up its leave to wait: it has another one to end.
+    pub fn leave_seat(&mut self) {
+        if self.seat.take().is_some() {
+            self.gauge(-1);
+        }
     }
 
     /// Whether it may not serve another call, and why.
@@ -151,9 +159,7 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        if self.seat.is_some() {
-            self.gauge(-1);
-        }
+        self.leave_seat();
     }
 }
 

@@ -3,6 +3,8 @@
 //! An instance is a place to think, not a place to keep things: when it is worn, idle, of a replaced
 //! version or in the way of others it is put away, and what it exports waits for the next one. A plugin
 //! without `handover` starts anew then; what has to last belongs into `state`.
+//!
+//! A session that has ended has no places: they go to whoever says goodbye to it, and end with that.
 
 use std::{
     collections::HashMap,
@@ -10,142 +12,212 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::super::{PluginVersion, capability::SharedCapabilities};
+use futures_util::{StreamExt as _, future::join_all, stream};
+use tokio::sync::OwnedMutexGuard;
+
+use super::super::{PluginVersion, capability::SharedCapabilities, failure::CallFailure};
 use super::{
     handover::Parked,
     live::{Live, PutAway},
+    room::Room,
+    turns::Turns,
 };
 
 /// How often idle and replaced instances are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-type BySession = HashMap<Arc<str>, HashMap<Arc<str>, Arc<Slot>>>;
+/// Instances of one plugin that are put away beside each other. Those of other plugins do not wait for them.
+const PUT_AWAY_AT_ONCE: usize = 4;
+
+/// How long what an instance left behind waits for its session to go on. Whoever comes back after a day does
+/// not expect to find a thought where it was left.
+const PARKED_FOR: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long the end of a session is remembered, so that a call which outlives it gets no place. Longer than
+/// any call may take.
+const ENDED_FOR: Duration = Duration::from_secs(600);
+
+/// Ended sessions that are remembered. Beyond it, a late call could make a place anew, which ends as an idle
+/// one does.
+const MAX_ENDED: usize = 65_536;
+
+type OfSession = HashMap<Arc<str>, Arc<Slot>>;
 
 #[derive(Default)]
 pub(in super::super) struct SessionInstances {
+    kept: Mutex<Kept>,
+    /// Of those that gave way to others.
+    pub leaving: Turns,
+    sweeping: Turns,
+}
+
+#[derive(Default)]
+struct Kept {
     /// By session, then by plugin.
-    slots: Mutex<BySession>,
+    slots: HashMap<Arc<str>, OfSession>,
+    ended: HashMap<Arc<str>, Instant>,
 }
 
 /// One session's place in one plugin. Its lock is the order of its calls.
 pub(in super::super) type Slot = tokio::sync::Mutex<Occupant>;
 
-/// Who is in it: an instance, or what it left behind, or nobody yet.
+/// Who is in it: an instance, or what it left behind, or nobody yet. It ends with the last who knows of it.
 #[derive(Default)]
 pub(in super::super) struct Occupant {
     live: Option<Live>,
     parked: Option<Parked>,
 }
 
+/// The instances of a session that has ended, and with this.
+pub(crate) struct LastInstances(OfSession);
+
+/// That of one plugin, if there is one, which may still hear of the end.
+#[derive(Default)]
+pub(crate) struct LastInstance(pub(in super::super) Option<Arc<Slot>>);
+
+impl LastInstances {
+    pub fn of(&mut self, plugin: &str) -> LastInstance {
+        LastInstance(self.0.remove(plugin))
+    }
+}
+
+struct Found {
+    session_id: Arc<str>,
+    plugin: Arc<str>,
+    slot: Arc<Slot>,
+}
+
 impl SessionInstances {
-    pub fn slot(&self, session_id: &Arc<str>, plugin: &Arc<str>) -> Arc<Slot> {
-        let mut slots = self.slots();
-        slots.entry(session_id.clone()).or_default().entry(plugin.clone()).or_default().clone()
+    /// None for a session that has ended.
+    pub fn slot(&self, session_id: &Arc<str>, plugin: &Arc<str>) -> Option<Arc<Slot>> {
+        let mut kept = self.kept();
+        if kept.ended.contains_key(session_id) {
+            return None;
+        }
+        Some(kept.slots.entry(session_id.clone()).or_default().entry(plugin.clone()).or_default().clone())
     }
 
-    /// The session has ended, for these plugins.
-    pub fn end(&self, session_id: &str, of: impl Fn(&str) -> bool) {
-        let mut ended = Vec::new();
-        {
-            let mut slots = self.slots();
-            let Some(of_session) = slots.get_mut(session_id) else { return };
-            of_session.retain(|plugin, slot| {
-                let ends = of(plugin);
-                ends.then(|| ended.push(slot.clone()));
-                !ends
-            });
-            if of_session.is_empty() {
-                slots.remove(session_id);
-            }
+    /// The session has ended. Nobody finds its instances any more; those in the middle of a call end with it.
+    pub fn end(&self, session_id: &str, now: Instant) -> LastInstances {
+        let mut kept = self.kept();
+        if kept.ended.len() < MAX_ENDED {
+            kept.ended.insert(session_id.into(), now);
         }
-        for slot in ended {
-            // Busy ones end with their call, which is the last that knows the slot.
-            if let Ok(mut occupant) = slot.try_lock()
-                && let Some(live) = occupant.live.take()
-            {
-                live.put_away(PutAway::Session);
-            }
-        }
+        LastInstances(kept.slots.remove(session_id).unwrap_or_default())
     }
 
-    /// What up to so many of a version's sessions would leave behind now.
-    pub async fn samples(&self, version: &Arc<PluginVersion>, most: usize) -> Vec<Vec<u8>> {
-        let mut samples = Vec::new();
-        for slot in self.all().into_iter().filter(|(_, plugin, _)| *plugin == version.name).map(|(.., slot)| slot) {
-            if samples.len() == most {
+    /// What up to so many of a version's sessions would leave behind now; `None` if none of them has an
+    /// instance that waits.
+    pub async fn samples(&self, version: &Arc<PluginVersion>, most: usize) -> Option<Vec<Vec<u8>>> {
+        let mut asked = Vec::new();
+        for Found { slot, .. } in self.all().into_iter().filter(|found| found.plugin == version.name) {
+            // Those that were asked count, whatever they say, so that it never takes longer.
+            if asked.len() == most {
                 break;
             }
-            let Ok(mut occupant) = slot.try_lock() else { continue };
-            let Some(mut live) = occupant.live.take_if(|live| Arc::ptr_eq(live.version(), version)) else { continue };
-            // What fails to export is not used again.
-            if let Ok(state) = live.export().await {
-                samples.push(state);
-                occupant.give(live).await;
-            } else {
-                live.put_away(PutAway::Failed);
-            }
+            let Ok(mut occupant) = slot.try_lock_owned() else { continue };
+            let Some(live) = occupant.live.take_if(|live| Arc::ptr_eq(live.version(), version)) else { continue };
+            asked.push(sample(occupant, live));
         }
-        samples
+        if asked.is_empty() {
+            return None;
+        }
+        Some(join_all(asked).await.into_iter().flatten().collect())
     }
 
-    /// Puts away what nobody needs at the moment.
-    async fn sweep(&self, stopping: bool) {
+    pub fn look_at_those_that_wait(&self, mut look: impl FnMut(&Arc<str>, &Arc<Slot>, &Occupant)) {
+        for (plugin, slot) in self.kept().slots.values().flatten() {
+            if let Ok(occupant) = slot.try_lock() {
+                look(plugin, slot, &occupant);
+            }
+        }
+    }
+
+    /// Forgets what is too old, and finds the instances that nobody needs at the moment, by plugin.
+    fn due(&self, now: Instant) -> HashMap<Arc<str>, Vec<Found>> {
+        self.kept().ended.retain(|_, since| now.saturating_duration_since(*since) < ENDED_FOR);
+        let mut due = HashMap::<_, Vec<_>>::new();
+        for found in self.all() {
+            let Ok(mut occupant) = found.slot.try_lock() else { continue };
+            occupant.parked.take_if(|parked| parked.age(now) > PARKED_FOR);
+            let (is_due, is_empty) = (occupant.is_due(now).is_some(), occupant.is_empty());
+            drop(occupant);
+            if is_due {
+                due.entry(found.plugin.clone()).or_default().push(found);
+            } else if is_empty {
+                self.forget_if_unused(&found);
+            }
+        }
+        due
+    }
+
+    async fn vacate(&self, found: Found) {
+        let Ok(mut occupant) = found.slot.try_lock() else { return };
         let now = Instant::now();
-        for (session_id, plugin, slot) in self.all() {
-            let Ok(mut occupant) = slot.try_lock() else { continue };
-            if stopping {
-                *occupant = Occupant::default();
-                continue;
-            }
-            occupant.vacate_if_due(now).await;
-            if occupant.is_empty() {
-                drop(occupant);
-                self.forget_if_unused(&session_id, &plugin, &slot);
-            }
+        if let Some(why) = occupant.is_due(now)
+            && let Some(live) = occupant.live.take()
+        {
+            occupant.vacate(live, why).await;
+        }
+        if occupant.is_empty() {
+            drop(occupant);
+            self.forget_if_unused(&found);
         }
     }
 
-    /// Puts the instance away that has waited longest. Whether there was one.
-    async fn make_room(&self) -> bool {
-        let now = Instant::now();
-        let mut longest: Option<(Duration, Arc<Slot>)> = None;
-        for (.., slot) in self.all() {
-            let idle = slot.try_lock().ok().and_then(|occupant| Some(occupant.live.as_ref()?.idle_for(now)));
-            if let Some(idle) = idle
-                && longest.as_ref().is_none_or(|(most, _)| idle > *most)
-            {
-                longest = Some((idle, slot));
-            }
-        }
-        let Some((_, slot)) = longest else { return false };
-        let Ok(mut occupant) = slot.try_lock() else { return false };
-        let Some(live) = occupant.live.take() else { return false };
-        occupant.vacate(live, PutAway::NoRoom).await;
-        true
-    }
-
-    fn forget_if_unused(&self, session_id: &Arc<str>, plugin: &Arc<str>, slot: &Arc<Slot>) {
-        let mut slots = self.slots();
-        let Some(of_session) = slots.get_mut(session_id) else { return };
+    fn forget_if_unused(&self, found: &Found) {
+        let mut kept = self.kept();
+        let Some(of_session) = kept.slots.get_mut(&found.session_id) else { return };
         // This one's, and the map's: a call that is about to begin would have a third.
-        if Arc::strong_count(slot) <= 2 {
-            of_session.remove(plugin);
+        if Arc::strong_count(&found.slot) <= 2 {
+            of_session.remove(&found.plugin);
         }
         if of_session.is_empty() {
-            slots.remove(session_id);
+            kept.slots.remove(&found.session_id);
         }
     }
 
-    fn all(&self) -> Vec<(Arc<str>, Arc<str>, Arc<Slot>)> {
-        let slots = self.slots();
-        let of_all = slots.iter().flat_map(|(session_id, of_session)| {
-            of_session.iter().map(move |(plugin, slot)| (session_id.clone(), plugin.clone(), slot.clone()))
+    fn all(&self) -> Vec<Found> {
+        let kept = self.kept();
+        let of_all = kept.slots.iter().flat_map(|(session_id, of_session)| {
+            of_session.iter().map(move |(plugin, slot)| Found {
+                session_id: session_id.clone(),
+                plugin: plugin.clone(),
+                slot: slot.clone(),
+            })
         });
         of_all.collect()
     }
 
-    fn slots(&self) -> MutexGuard<'_, BySession> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends all that wait.
+    fn clear(&self) {
+        let slots = std::mem::take(&mut self.kept().slots);
+        drop(slots);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an instance would leave behind. It goes on waiting, unless it failed.
+async fn sample(occupant: OwnedMutexGuard<Occupant>, mut live: Live) -> Option<Vec<u8>> {
+    match live.export().await {
+        Ok(state) => {
+            Occupant::give(occupant, live);
+            Some(state)
+        }
+        // There is nothing that it wants to leave.
+        Err(CallFailure::Refused(_)) => {
+            Occupant::give(occupant, live);
+            None
+        }
+        Err(failure) => {
+            let version = live.version();
+            tracing::warn!(plugin = %version.name, version = %version.version, %failure, "an instance could not export its state: its session starts anew");
+            live.put_away(PutAway::Failed);
+            None
+        }
     }
 }
 
@@ -167,30 +239,46 @@ impl Occupant {
         &mut self.parked
     }
 
-    /// The call is over, and the instance waits for the next one.
-    pub async fn give(&mut self, mut live: Live) {
-        let sessions = &live.version().shared.clone().sessions;
-        if live.rest() || (sessions.make_room().await && live.rest()) {
-            self.live = Some(live);
+    pub fn left_behind(&self) -> Option<&Parked> {
+        self.parked.as_ref()
+    }
+
+    pub fn live(&self) -> Option<&Live> {
+        self.live.as_ref()
+    }
+
+    pub fn take_live(&mut self) -> Option<Live> {
+        self.live.take()
+    }
+
+    /// The call is over, and the instance waits for the next one. Nothing here waits, and no guest runs: the
+    /// answer is there already.
+    pub fn give(mut occupant: OwnedMutexGuard<Self>, mut live: Live) {
+        // Nobody else knows the place: the session has ended meanwhile, and there is no next call.
+        if Arc::strong_count(OwnedMutexGuard::mutex(&occupant)) == 1 {
+            live.put_away(PutAway::Session);
+        } else if live.rest(Room::OthersGiveWay) {
+            occupant.live = Some(live);
         } else {
-            self.vacate(live, PutAway::NoRoom).await;
+            let shared = live.version().shared.clone();
+            shared.leave(occupant, live);
         }
     }
 
-    async fn vacate_if_due(&mut self, now: Instant) {
-        let due = self.live.take_if(|live| {
-            let version = live.version();
-            version.is_retired() || live.idle_for(now) > version.instances.max_idle
-        });
-        if let Some(live) = due {
-            let why = if live.version().is_retired() { PutAway::Version } else { PutAway::Idle };
-            self.vacate(live, why).await;
-        }
-    }
-
-    async fn vacate(&mut self, mut live: Live, why: PutAway) {
+    /// Puts it away, with what it leaves behind.
+    pub async fn vacate(&mut self, mut live: Live, why: PutAway) {
         self.parked = live.park().await;
         live.put_away(why);
+    }
+
+    fn is_due(&self, now: Instant) -> Option<PutAway> {
+        let live = self.live.as_ref()?;
+        let version = live.version();
+        match () {
+            () if version.is_retired() => Some(PutAway::Version),
+            () if live.idle_for(now) > version.instances.max_idle => Some(PutAway::Idle),
+            () => None,
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -198,14 +286,40 @@ impl Occupant {
     }
 }
 
+impl Drop for Occupant {
+    fn drop(&mut self) {
+        if let Some(live) = self.live.take() {
+            live.put_away(PutAway::Session);
+        }
+    }
+}
+
 impl SharedCapabilities {
-    pub(in super::super) async fn sweep_until_stopped(&self) {
+    pub(in super::super) async fn sweep_until_stopped(self: Arc<Self>) {
         let mut interval = tokio::time::interval(SWEEP_INTERVAL);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while self.stop.run_until_cancelled(interval.tick()).await.is_some() {
-            self.opened.shrink();
-            self.sessions.sweep(false).await;
+            self.opened.look_after();
+            self.sweep();
         }
-        self.sessions.sweep(true).await;
+        self.sessions.clear();
+    }
+
+    /// Puts away what nobody needs at the moment, each plugin's in a task of its own: guests say what they
+    /// leave behind, and may take their time over it.
+    fn sweep(self: &Arc<Self>) {
+        for (plugin, due) in self.sessions.due(Instant::now()) {
+            // Those that it has not come to yet are found again.
+            let Some(turn) = self.sessions.sweeping.begin(&plugin, 1) else { continue };
+            let (shared, stop) = (self.clone(), self.stop.clone());
+            let put_away = stream::iter(due).for_each_concurrent(PUT_AWAY_AT_ONCE, move |found| {
+                let shared = shared.clone();
+                async move { shared.sessions.vacate(found).await }
+            });
+            self.tasks.spawn(async move {
+                let _turn = turn;
+                stop.run_until_cancelled(put_away).await;
+            });
+        }
     }
 }

@@ -1,0 +1,9 @@
+;; Asked what it leaves behind, it never says.
+;; part: memory
+;; part: realloc
+;; part: manifest
+;; part: quiet
+(func (export "switchboard:plugin/handover@0.1.0#export-state") (result i32)
+  (loop (br 0)) (unreachable))
+(func (export "switchboard:plugin/handover@0.1.0#import-state") (param i32 i32 i32 i32) (result i32)
+  (i32.const 0))
