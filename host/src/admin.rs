@@ -136,10 +136,8 @@ fn described(gate: &Gate) -> (Router<AdminState>, OpenApi) {
         .merge(revocations::readable());
     // A pipeline brings versions and takes them back, which hurts nobody for long. What a plugin remembered of its
     // users is gone for good once it is dropped, and no version brings it back.
-    let admin = OpenApiRouter::new()
-        .merge(token_routes::routes())
-        .merge(revocations::changing())
-        .merge(state::changing());
+    let admin =
+        OpenApiRouter::new().merge(token_routes::routes()).merge(revocations::changing()).merge(state::changing());
     let (routes, mut document) = OpenApiRouter::with_openapi(openapi::empty())
         .merge(open)
         .merge(gate.guard(Scope::Read, read))

@@ -116,11 +116,7 @@ impl Operators {
         self.end(name, file::forget_token)
     }
 
-    fn end(
-        &self,
-        name: &str,
-        forget: impl FnOnce(&Path, &str) -> io::Result<()>,
-    ) -> Result<TokenSummary, TokenFault> {
+    fn end(&self, name: &str, forget: impl FnOnce(&Path, &str) -> io::Result<()>) -> Result<TokenSummary, TokenFault> {
         let (digest, revoked) = self.change(|book| book.remove(name, unix_now()))?;
         // What lies there is refused from now on, so to leave it behind undoes nothing.
         if let Err(fault) = forget(&self.data_dir, &digest) {
