@@ -5,7 +5,10 @@ pub(crate) mod metrics;
 pub(crate) mod recent;
 pub(crate) mod redact;
 pub(crate) mod tracing;
+pub(crate) mod trail;
 
+#[cfg(test)]
+pub(crate) use collector::collect;
 pub(crate) use metrics::Metrics;
 
 /// docs/metrics.md.

@@ -15,7 +15,10 @@ use switchboard_protocol::ErrorCode;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{AdminState, openapi, problem::Problem, wrong_tokens::WrongTokens};
-use crate::auth::operator::{Operator, Operators, Scope};
+use crate::{
+    auth::operator::{Operator, Operators, Scope},
+    telemetry::trail::{SCOPE_REFUSED, TOKEN_REFUSED},
+};
 
 /// What the challenge names (RFC 9110, section 11.5).
 const REALM: &str = "Bearer realm=\"switchboard\"";
@@ -71,7 +74,7 @@ impl Guard {
             return Ok(operator);
         }
         let (name, has, needs) = (&operator.name, operator.scope.as_str(), self.needed.as_str());
-        tracing::warn!(target: AUDIT, %peer, by = name, has, needs, "admin scope refused");
+        tracing::warn!(target: AUDIT, %peer, by = name, has, needs, "{SCOPE_REFUSED}");
         let error = format!("the token {name:?} has the scope `{has}`, and this needs `{needs}`");
         let challenge = format!("{REALM}, error=\"insufficient_scope\", scope=\"{needs}\"");
         Err(Problem::new(ErrorCode::AdminScopeInsufficient, error).challenge(challenge))
@@ -81,7 +84,7 @@ impl Guard {
         let challenge = format!("{REALM}, error=\"invalid_token\"");
         match self.gate.wrong.count(peer.ip(), Instant::now()) {
             Ok(()) => {
-                tracing::warn!(target: AUDIT, %peer, "admin token refused");
+                tracing::warn!(target: AUDIT, %peer, "{TOKEN_REFUSED}");
                 let error = "the token is not known here, has expired, or was revoked";
                 Problem::new(ErrorCode::AdminTokenInvalid, error).challenge(challenge)
             }

@@ -20,7 +20,7 @@ use super::{
     plugins,
     problem::{ErrorBody, Problem},
 };
-use crate::telemetry::recent::{Following, LogLevel, LogLine, MAX_LINES};
+use crate::telemetry::recent::{Following, KeptLine, LogLevel, LogLine, MAX_LINES};
 
 /// If nobody says how many: a screen or two.
 const LINES: usize = 100;
@@ -85,8 +85,8 @@ async fn logs(
 
 /// What is left to send.
 struct Tail {
-    lines: VecDeque<Arc<LogLine>>,
-    next: Option<Receiver<Arc<LogLine>>>,
+    lines: VecDeque<Arc<KeptLine>>,
+    next: Option<Receiver<Arc<KeptLine>>>,
     level: LogLevel,
     /// A stream that went on would hold up the end of the host.
     end: CancellationToken,
@@ -115,6 +115,6 @@ impl Tail {
     }
 }
 
-fn event(line: &LogLine) -> Option<Event> {
-    Event::default().event("line").json_data(line).ok()
+fn event(line: &KeptLine) -> Option<Event> {
+    Event::default().event("line").json_data(line.read()).ok()
 }

@@ -144,7 +144,8 @@ async fn deploy(
         Problem::new(ErrorCode::RateLimited, format!("{MAX_UPLOADS} components are being taken in at the moment"))
             .retry_after(UPLOAD_WAIT)
     })?;
-    let component = body::component(&headers, body).await?.to_vec();
+    // Nobody else has the buffer, so it is handed on and not copied.
+    let component = Vec::from(body::component(&headers, body).await?);
     let deployment = Deployment { plugin, component, canary_percent: parameters.canary };
     run(&state, move |desk| {
         let deploying = desk.deploy(deployment, order);

@@ -253,6 +253,16 @@ async fn an_operation_knows_who_asked_for_it_and_why() {
 }
 
 #[tokio::test]
+async fn a_token_that_may_deploy_drops_nothing_that_users_have() {
+    let listener = Listener::start().await;
+    for (scope, status) in [(Scope::Read, 403), (Scope::Deploy, 403), (Scope::Admin, 200)] {
+        let bearer = listener.bearer(scope);
+        let answer = listener.send("DELETE", "/plugins/echo/state", &[("Authorization", &bearer)], b"").await;
+        assert_eq!(answer.status, status, "{scope:?}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_an_order_is_said_and_nothing_is_done() {
     let listener = Listener::start().await;
     let long = format!("/plugins/echo?why={}", "x".repeat(501));

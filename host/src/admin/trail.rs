@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{AdminState, body::Parameters};
-use crate::telemetry::recent::AuditEvent;
+use crate::telemetry::trail::{AuditEvent, AuditKind};
 
 /// If nobody says how many.
 const LISTED: usize = 100;
@@ -23,7 +23,10 @@ struct Trail {
 struct TrailParameters {
     /// Those about this plugin alone.
     plugin: Option<String>,
-    /// How many at most: 100 by default. The last 1,000 are kept.
+    /// Those of this kind alone; without it, all.
+    #[param(inline)]
+    kind: Option<AuditKind>,
+    /// How many at most: 100 by default. The last 1,000 of each kind are kept.
     limit: Option<usize>,
 }
 
@@ -33,8 +36,10 @@ pub(super) fn routes() -> OpenApiRouter<AdminState> {
 
 /// The newest audit events of this process
 ///
-/// What operators and the host itself did, and what was refused. The log has them all, with those of
-/// users' authentications, under the target `switchboard::audit`.
+/// What operators and the host itself did (`operation`), what was refused at this listener (`access`), and which
+/// servers plugins asked for in vain (`outbound`). Each kind is bounded by itself, so that refusals do not push out
+/// what operators did. The log has them all, with those of users' authentications, under the target
+/// `switchboard::audit`.
 #[utoipa::path(get, path = "/audit", tag = "operators", params(TrailParameters), responses(
     (status = 200, description = "Newest first", body = Trail),
     (status = 400, description = "A parameter is wrong", body = super::problem::ErrorBody),
@@ -44,5 +49,6 @@ async fn list(State(state): State<AdminState>, Parameters(parameters): Parameter
         let wanted = parameters.plugin.as_deref();
         wanted.is_none_or(|plugin| event.fields.get("plugin").and_then(|name| name.as_str()) == Some(plugin))
     };
-    Json(Trail { events: state.recent.audit(parameters.limit.unwrap_or(LISTED), about) })
+    let limit = parameters.limit.unwrap_or(LISTED);
+    Json(Trail { events: state.recent.audit(limit, parameters.kind, about) })
 }

@@ -113,9 +113,16 @@ impl Operators {
 
     /// Ends a token. Writes to disk.
     pub fn revoke(&self, name: &str) -> Result<TokenSummary, TokenFault> {
+        self.end(name, file::forget_token)
+    }
+
+    fn end(&self, name: &str, forget: impl FnOnce(&Path, &str) -> io::Result<()>) -> Result<TokenSummary, TokenFault> {
         let (digest, revoked) = self.change(|book| book.remove(name, unix_now()))?;
-        // What lies there would only be refused from now on.
-        file::forget_token(&self.data_dir, &digest)?;
+        // What lies there is refused from now on, so to leave it behind undoes nothing.
+        if let Err(fault) = forget(&self.data_dir, &digest) {
+            let path = token_file(&self.data_dir);
+            tracing::warn!(token = name, path = %path.display(), %fault, "the file of a revoked admin token could not be removed");
+        }
         Ok(revoked)
     }
 
@@ -203,6 +210,19 @@ mod tests {
         assert!(token_file(folder.path()).exists());
         operators.revoke("local").unwrap();
         assert!(!token_file(folder.path()).exists());
+    }
+
+    #[test]
+    fn a_token_whose_file_cannot_be_removed_is_revoked_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let operators = Operators::open(folder.path()).unwrap();
+        operators.create(&wanted("alice", Scope::Admin)).unwrap();
+        let token = fs::read_to_string(token_file(folder.path())).unwrap();
+        let local = Secret::parse(token.trim()).unwrap();
+        let revoked = operators.end(LOCAL, |_, _| Err(io::Error::other("the disk is read-only"))).unwrap();
+        assert_eq!(revoked.name, LOCAL);
+        assert!(operators.check(local.text()).is_none());
+        assert!(Operators::open(folder.path()).unwrap().check(local.text()).is_none());
     }
 
     #[test]

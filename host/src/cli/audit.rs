@@ -1,6 +1,6 @@
 //! `switchboard audit`: what operators and the host itself did lately.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -8,13 +8,16 @@ use super::{
     admin_client::{AdminArgs, AdminClient},
     table,
 };
-use crate::telemetry::recent::AuditEvent;
+use crate::telemetry::trail::AuditEvent;
 
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     /// Events about this plugin alone
     #[arg(long)]
     plugin: Option<String>,
+    /// Events of this kind alone: what operators and the host did, who was refused, or where plugins asked in vain
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
     /// How many, the newest first
     #[arg(long, default_value_t = 50)]
     limit: usize,
@@ -23,6 +26,13 @@ pub(crate) struct AuditArgs {
     json: bool,
     #[command(flatten)]
     admin: AdminArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    Operation,
+    Access,
+    Outbound,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -34,6 +44,8 @@ pub(crate) async fn run(args: AuditArgs) -> anyhow::Result<()> {
     let host = AdminClient::new(&args.admin)?;
     let mut query = vec![("limit", args.limit.to_string())];
     query.extend(args.plugin.map(|plugin| ("plugin", plugin)));
+    let kind = args.kind.and_then(|kind| kind.to_possible_value());
+    query.extend(kind.map(|kind| ("kind", kind.get_name().to_owned())));
     let trail: Trail = host.ask(host.get_with(&["audit"], &query)?).await?;
     table::print(args.json, &trail, || {
         let now = table::now();

@@ -243,14 +243,14 @@ section! { PLUGIN_HEALTH, plugin_health -> HealthConfig;
     failures_to_open: count(0, 10_000), "10", "Failed calls in a row after which a version is left alone for a while: its types answer `PLUGIN_UNAVAILABLE`. Those of one user are not enough once others have been served. 0: never.";
     backoff_min: time(10, 3_600), r#""1s""#, "How long it is left alone at first. It doubles each time that the call which then tries it fails as well.";
     backoff_max: time(10, 86_400), r#""1m""#, "And at most.";
-    rollback_window: time(0, 86_400), r#""1m""#, "A version that has to be left alone so soon after it took over gives way to the one before it. 0: never.";
+    rollback_window: time(0, 86_400), r#""1m""#, "A version that has to be left alone so soon after it took over, because it failed two users, gives way to the one before it. 0: never.";
     poison_crashes: count(0, 1_000), "2", "Crashes over the same message of a user after which it is answered `MESSAGE_POISONED` without running again; once two users are among them and none was served, for everybody. 0: never.";
     poison_time: time(1_000, 604_800), r#""10m""#, "For how long.";
 }
 
 section! { PLUGIN_CANARY, plugin_canary -> CanaryConfig;
     percent: count(0, 99), "0", "Share of users that a new version gets at first, if nobody says otherwise. 0: all at once.";
-    min_calls: count(1, MANY), "100", "Calls of the canary before it is judged.";
+    min_calls: count(1, MANY), "100", "Calls of the canary before it is judged. It is worse only if it still is without the user who speaks most against it.";
     window: time(1_000, 86_400), r#""1m""#, "The stretch of time, up to now, whose calls of both versions are compared.";
     error_margin: count(0, 100), "5", "Percentage points by which its share of failed calls may exceed the active version's.";
     latency_margin: count(0, 10_000), "100", "Per cent by which its 95th percentile of call duration may exceed the active version's. Less than a millisecond is no difference.";

@@ -5,7 +5,7 @@
 //! [`poison`] keeps a message from running again that brings the version down. A [`window`] of outcomes and
 //! durations is what a canary is judged by. All of them hear of a call through its [`Permit`], once.
 //!
-//! A call that is let in costs a look at one atomic, the hash of its message and two short locks that
+//! A call that is let in costs a look at one atomic, the hashes of its message and its user, and two short locks that
 //! nobody waits under. It knows nothing of other versions: what served before, and what a verdict leads
 //! to, is somebody else's business.
 
@@ -19,7 +19,7 @@ use std::{
 
 use self::{
     circuit::{Circuit, Event, Pass, Reaction},
-    digest::{Caller, Digests, MessageDigest},
+    digest::{Asker, Digests, MessageDigest},
     outcome::{Circumstances, Ending},
     poison::Poison,
     report::Report,
@@ -28,7 +28,6 @@ use self::{
 };
 use super::{effects::CallContext, failure::CallFailure, health::asked::Asked};
 use crate::{
-    auth::Principal,
     config::{CanaryConfig, PluginConfig},
     telemetry::{Metrics, metrics::PluginVersionLabel},
 };
@@ -41,6 +40,7 @@ mod outcome;
 mod poison;
 mod report;
 pub(crate) mod verdict;
+mod weights;
 mod window;
 
 /// Of one version, for as long as it lives.
@@ -65,7 +65,7 @@ struct Watched {
 pub(crate) struct Permit {
     health: Arc<VersionHealth>,
     begun: Instant,
-    principal: Arc<Principal>,
+    asker: Asker,
     nested: bool,
     message: Option<MessageDigest>,
     /// `None` once it is known how it ended.
@@ -103,26 +103,24 @@ impl VersionHealth {
         if asked == Asked::OfTheHost {
             return Ok(None);
         }
-        let principal = &context.caller.principal;
+        let asker = self.digests.asker(&context.caller.principal, &context.chain);
         let message = if self.poison.is_on() { asked.digest(&self.digests) } else { None };
-        if let Some(retry_after) =
-            message.and_then(|message| self.poison.of(message, || self.digests.caller(principal), now))
-        {
+        if let Some(retry_after) = message.and_then(|message| self.poison.of(message, asker, now)) {
             self.lock().report.refused_poison();
             return Err(CallFailure::Poisoned { retry_after });
         }
-        let pass = self.ask(now).map_err(|retry_after| CallFailure::Unavailable { retry_after })?;
+        let pass = self.ask(asker, now).map_err(|retry_after| CallFailure::Unavailable { retry_after })?;
         Ok(Some(Permit {
             health: self.clone(),
             begun: now,
-            principal: principal.clone(),
+            asker,
             nested: !context.chain.is_empty(),
             message,
             pass: Some(pass),
         }))
     }
 
-    /// If this version had to be left alone within that time after it took over: why.
+    /// If this version had to be left alone within that time after it took over, as several users found out: why.
     pub fn opened_since(&self, swap: Instant, within: Duration) -> Option<String> {
         self.lock().report.opened_since(swap, within)
     }
@@ -139,11 +137,11 @@ impl VersionHealth {
         self.lock().report.hide();
     }
 
-    fn ask(&self, now: Instant) -> Result<Pass, Duration> {
+    fn ask(&self, asker: Asker, now: Instant) -> Result<Pass, Duration> {
         if self.settled.load(Relaxed) {
             return Ok(Pass::Ordinary);
         }
-        match self.step(Event::Asked, now, None) {
+        match self.step(Event::Asked(asker), now, None) {
             Reaction::Refused { retry_after } => Err(retry_after),
             Reaction::Admitted(pass) => Ok(pass),
             Reaction::Noted => Ok(Pass::Ordinary),
@@ -160,19 +158,12 @@ impl VersionHealth {
         reaction
     }
 
-    fn ended(
-        &self,
-        ending: Ending,
-        pass: Pass,
-        caller: impl Fn() -> Caller,
-        failure: Option<&CallFailure>,
-        now: Instant,
-    ) {
+    fn ended(&self, ending: Ending, pass: Pass, asker: Asker, failure: Option<&CallFailure>, now: Instant) {
         match ending {
             // A probe is only out while the circuit is not settled.
             Ending::Served if self.settled.load(Relaxed) => {}
-            Ending::Served => _ = self.step(Event::Served(pass, caller()), now, failure),
-            Ending::Failed => _ = self.step(Event::Failed(pass, caller()), now, failure),
+            Ending::Served => _ = self.step(Event::Served(pass, asker), now, failure),
+            Ending::Failed => _ = self.step(Event::Failed(pass, asker), now, failure),
             Ending::Void if pass == Pass::Probe => _ = self.step(Event::Void(pass), now, failure),
             Ending::Void => {}
         }
@@ -190,22 +181,24 @@ impl VersionHealth {
 impl Permit {
     pub fn end<T>(mut self, result: &Result<T, CallFailure>, now: Instant) {
         let Some(pass) = self.pass.take() else { return };
-        let health = &self.health;
+        let (health, asker) = (&self.health, self.asker);
         let circumstances = Circumstances { deadline: health.deadline, nested: self.nested };
-        let caller = || health.digests.caller(&self.principal);
         let failure = result.as_ref().err();
         let ending = outcome::about_version(failure, &circumstances);
         match ending {
-            Ending::Served => health.window().record(Some(now.saturating_duration_since(self.begun)), now),
-            Ending::Failed => health.window().record(None, now),
+            Ending::Served => {
+                let duration = now.saturating_duration_since(self.begun);
+                health.window().record(asker.user, Some(duration), now);
+            }
+            Ending::Failed => health.window().record(asker.user, None, now),
             Ending::Void => {}
         }
-        health.ended(ending, pass, caller, failure, now);
+        health.ended(ending, pass, asker, failure, now);
         let Some(message) = self.message else { return };
         match failure.filter(|failure| outcome::is_crash(failure)) {
-            Some(failure) if health.poison.crashed(message, caller(), now) => health.lock().report.poison(failure),
+            Some(failure) if health.poison.crashed(message, asker, now) => health.lock().report.poison(failure),
             Some(_) => {}
-            None if ending == Ending::Served => health.poison.served(message, caller),
+            None if ending == Ending::Served => health.poison.served(message, asker),
             None => {}
         }
     }

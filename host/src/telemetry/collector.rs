@@ -17,17 +17,16 @@ use tracing_subscriber::{
     layer::Context,
 };
 
-use super::recent::{AuditEvent, LogLevel, LogLine, Recent, Writer};
+use super::{
+    recent::{LogLevel, LogLine, Recent, Writer},
+    trail::AuditEvent,
+};
 
 /// Of lines that plugins write. They are bounded per call, so that even debug lines can be kept.
 pub(crate) const PLUGIN_TARGET: &str = "switchboard::plugin::log";
 
 /// Of audit events.
 const AUDIT_TARGET: &str = "switchboard::audit";
-
-/// Audit events of users, of which there is one for each connection: they would leave no room for those
-/// of operators.
-const OF_USERS: &str = "authentication";
 
 /// The field that says which plugin a line is about.
 const PLUGIN: &str = "plugin";
@@ -57,9 +56,7 @@ impl<S: Subscriber> Layer<S> for Collector {
         let Fields { message, mut fields } = fields;
         let (metadata, time) = (event.metadata(), unix_seconds(std::time::SystemTime::now()));
         if metadata.target() == AUDIT_TARGET {
-            if message != OF_USERS {
-                self.0.add_event(AuditEvent { time, event: message, fields });
-            }
+            self.0.add_event(AuditEvent { time, event: message, fields });
             return;
         }
         let Some(Value::String(plugin)) = fields.remove(PLUGIN) else { return };
@@ -144,19 +141,23 @@ impl Visit for Fields {
     }
 }
 
+/// What is kept of these events.
+#[cfg(test)]
+pub(crate) fn collect(events: impl FnOnce()) -> Arc<Recent> {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    let recent = Arc::new(Recent::default());
+    let subscriber = tracing_subscriber::registry().with(Collector(recent.clone()).with_filter(filter()));
+    tracing::subscriber::with_default(subscriber, events);
+    recent
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
-
-    fn collect(events: impl FnOnce()) -> Arc<Recent> {
-        let recent = Arc::new(Recent::default());
-        let subscriber = tracing_subscriber::registry().with(Collector(recent.clone()).with_filter(filter()));
-        tracing::subscriber::with_default(subscriber, events);
-        recent
-    }
+    use crate::telemetry::trail::{AuditKind, MAX_EVENTS, OUTBOUND_REFUSED, SCOPE_REFUSED, TOKEN_REFUSED};
 
     #[test]
     fn lines_of_a_plugin_and_about_it_are_kept_and_others_are_not() {
@@ -166,7 +167,7 @@ mod tests {
             tracing::debug!(plugin = %"echo", "too little");
             tracing::info!("about nobody");
         });
-        let lines = recent.lines("echo");
+        let lines: Vec<LogLine> = recent.lines("echo").iter().map(|line| line.read()).collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert_eq!(
             (lines[0].writer, lines[0].level, lines[0].message.as_str()),
@@ -185,9 +186,26 @@ mod tests {
             tracing::warn!(target: "switchboard::audit", by = "ci", plugin = "echo", "deployed");
             tracing::info!(target: "switchboard::audit", outcome = "accepted", "authentication");
         });
-        let events = recent.audit(10, |_| true);
+        let events = recent.audit(10, None, |_| true);
         assert_eq!(events.len(), 1);
         assert_eq!((events[0].event.as_str(), &events[0].fields["by"]), ("deployed", &json!("ci")));
         assert!(recent.lines("echo").is_empty());
+    }
+
+    #[test]
+    fn what_guests_and_strangers_cause_does_not_push_out_what_operators_did() {
+        let recent = collect(|| {
+            tracing::warn!(target: "switchboard::audit", by = "ci", plugin = "echo", "deployed");
+            for _ in 0..2 * MAX_EVENTS {
+                tracing::warn!(target: "switchboard::audit", plugin = "fetcher", host = "x.example", "{OUTBOUND_REFUSED}");
+                tracing::warn!(target: "switchboard::audit", peer = "192.0.2.1", "{TOKEN_REFUSED}");
+                tracing::warn!(target: "switchboard::audit", by = "dashboard", "{SCOPE_REFUSED}");
+            }
+        });
+        let operations = recent.audit(10, Some(AuditKind::Operation), |_| true);
+        assert_eq!(operations.iter().map(|event| event.event.as_str()).collect::<Vec<_>>(), ["deployed"]);
+        assert_eq!(recent.audit(usize::MAX, Some(AuditKind::Outbound), |_| true).len(), MAX_EVENTS);
+        assert_eq!(recent.audit(usize::MAX, Some(AuditKind::Access), |_| true).len(), MAX_EVENTS);
+        assert_eq!(recent.audit(usize::MAX, None, |_| true).len(), 2 * MAX_EVENTS + 1);
     }
 }

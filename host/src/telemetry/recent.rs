@@ -2,6 +2,9 @@
 //!
 //! Log collectors keep everything; this answers "what does it say right now" without one. All of it is
 //! bounded, the oldest goes first, and a follower that is too slow is told how much it missed.
+//!
+//! Plugins choose what stands in their lines. So lines are kept as text, of which the length is what it costs, and
+//! are parsed again for those who ask: as values, a list of zeros takes sixteen times its text.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,11 +16,16 @@ use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
+use super::trail::{AuditEvent, AuditKind, Trail};
+
 /// Lines of one plugin: what a terminal scrolls through.
 pub(crate) const MAX_LINES: usize = 500;
 
-/// Their bytes, because a line may have a stack of frames in it.
+/// Their bytes in memory, because a line may have a stack of frames in it.
 const MAX_BYTES: usize = 256 << 10;
+
+/// Bytes of the lines of all plugins together. Beyond that, the plugin with the most gives up its oldest.
+const MAX_TOTAL_BYTES: usize = 16 << 20;
 
 /// Plugins whose lines are kept. The directory of most hosts has a tenth of it.
 const MAX_PLUGINS: usize = 256;
@@ -25,11 +33,9 @@ const MAX_PLUGINS: usize = 256;
 /// Lines that a follower may be behind. Twice what one call may write.
 const MAX_BEHIND: usize = 256;
 
-/// Audit events: those of a busy week of deployments.
-const MAX_EVENTS: usize = 1_000;
-
-/// What a line costs beside its texts, about.
-const LINE_OVERHEAD: usize = 128;
+/// What a line costs beside its texts: itself, its counts, its place in the ring, of which up to a half may be
+/// empty, and what the allocator adds to each of three pieces.
+const LINE_OVERHEAD: usize = size_of::<KeptLine>() + 80;
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -63,105 +69,153 @@ pub(crate) struct LogLine {
     pub fields: Map<String, Value>,
 }
 
-/// Something that was changed, or refused.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub(crate) struct AuditEvent {
-    /// Unix seconds.
-    pub time: f64,
-    /// What it is about, such as `revocation`.
-    pub event: String,
-    /// Who, what and why, by name.
-    pub fields: Map<String, Value>,
+/// A line in memory.
+#[derive(Debug)]
+pub(crate) struct KeptLine {
+    time: f64,
+    pub level: LogLevel,
+    writer: Writer,
+    message: Box<str>,
+    /// Compact JSON.
+    fields: Box<str>,
 }
 
 /// What is kept.
 #[derive(Default)]
 pub(crate) struct Recent {
-    plugins: Mutex<HashMap<String, Ring>>,
-    events: Mutex<VecDeque<AuditEvent>>,
+    lines: Mutex<Rings>,
+    trail: Mutex<Trail>,
+}
+
+#[derive(Default)]
+struct Rings {
+    by_plugin: HashMap<String, Ring>,
+    /// Of all.
+    bytes: usize,
 }
 
 struct Ring {
-    lines: VecDeque<Arc<LogLine>>,
+    lines: VecDeque<Arc<KeptLine>>,
     bytes: usize,
-    followers: broadcast::Sender<Arc<LogLine>>,
+    followers: broadcast::Sender<Arc<KeptLine>>,
 }
 
 /// What there is, and what comes next, without a gap between the two.
 pub(crate) struct Following {
-    pub lines: Vec<Arc<LogLine>>,
-    pub next: broadcast::Receiver<Arc<LogLine>>,
+    pub lines: Vec<Arc<KeptLine>>,
+    pub next: broadcast::Receiver<Arc<KeptLine>>,
+}
+
+impl KeptLine {
+    /// The line as it came.
+    pub fn read(&self) -> LogLine {
+        LogLine {
+            time: self.time,
+            level: self.level,
+            writer: self.writer,
+            message: self.message.to_string(),
+            // It is text that was made from such a map.
+            fields: serde_json::from_str(&self.fields).unwrap_or_default(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        LINE_OVERHEAD + self.message.len() + self.fields.len()
+    }
+}
+
+impl From<LogLine> for KeptLine {
+    fn from(line: LogLine) -> Self {
+        let LogLine { time, level, writer, message, fields } = line;
+        Self { time, level, writer, message: message.into(), fields: Value::Object(fields).to_string().into() }
+    }
 }
 
 impl Recent {
     /// Keeps a line, and hands it to those who follow the plugin.
     pub fn add_line(&self, plugin: &str, line: LogLine) {
-        let line = Arc::new(line);
-        let mut plugins = self.plugins();
-        let ring = ring_of(&mut plugins, plugin);
-        ring.bytes += size_of(&line);
+        let line = Arc::new(KeptLine::from(line));
+        let mut rings = self.rings();
+        let ring = rings.of(plugin);
+        let before = ring.bytes;
+        ring.bytes += line.bytes();
         ring.lines.push_back(line.clone());
         while ring.lines.len() > MAX_LINES || ring.bytes > MAX_BYTES {
-            let Some(oldest) = ring.lines.pop_front() else { break };
-            ring.bytes -= size_of(&oldest);
+            ring.drop_oldest();
         }
+        let after = ring.bytes;
         // Without followers it reaches nobody, which is no fault.
         let _ = ring.followers.send(line);
+        rings.bytes = rings.bytes + after - before;
+        rings.keep_to(MAX_TOTAL_BYTES);
     }
 
     /// The lines of a plugin, oldest first.
-    pub fn lines(&self, plugin: &str) -> Vec<Arc<LogLine>> {
-        self.plugins().get(plugin).map(|ring| ring.lines.iter().cloned().collect()).unwrap_or_default()
+    pub fn lines(&self, plugin: &str) -> Vec<Arc<KeptLine>> {
+        let rings = self.rings();
+        rings.by_plugin.get(plugin).map(|ring| ring.lines.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// The lines of a plugin, and those that come from here on.
     pub fn follow(&self, plugin: &str) -> Following {
-        let mut plugins = self.plugins();
-        let ring = ring_of(&mut plugins, plugin);
+        let mut rings = self.rings();
+        let ring = rings.of(plugin);
         Following { lines: ring.lines.iter().cloned().collect(), next: ring.followers.subscribe() }
     }
 
     pub fn add_event(&self, event: AuditEvent) {
-        let mut events = self.events();
-        if events.len() >= MAX_EVENTS {
-            events.pop_front();
-        }
-        events.push_back(event);
+        self.trail().add(event);
     }
 
-    /// The newest events that fit, newest first.
-    pub fn audit(&self, limit: usize, fits: impl Fn(&AuditEvent) -> bool) -> Vec<AuditEvent> {
-        self.events().iter().rev().filter(|event| fits(event)).take(limit).cloned().collect()
+    /// The newest events that fit, newest first, of one kind or of all.
+    pub fn audit(&self, limit: usize, kind: Option<AuditKind>, fits: impl Fn(&AuditEvent) -> bool) -> Vec<AuditEvent> {
+        self.trail().newest(limit, kind, fits)
     }
 
-    fn plugins(&self) -> MutexGuard<'_, HashMap<String, Ring>> {
-        self.plugins.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rings(&self) -> MutexGuard<'_, Rings> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn events(&self) -> MutexGuard<'_, VecDeque<AuditEvent>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    fn trail(&self) -> MutexGuard<'_, Trail> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The ring of a plugin, for which the one gives way that has been silent for longest.
-fn ring_of<'a>(plugins: &'a mut HashMap<String, Ring>, plugin: &str) -> &'a mut Ring {
-    if plugins.len() >= MAX_PLUGINS && !plugins.contains_key(plugin) {
-        let newest = |ring: &Ring| ring.lines.back().map_or(0.0, |line| line.time);
-        let silent = plugins.iter().min_by(|(_, one), (_, other)| newest(one).total_cmp(&newest(other)));
-        if let Some(silent) = silent.map(|(name, _)| name.clone()) {
-            plugins.remove(&silent);
+impl Rings {
+    /// The ring of a plugin, for which the one gives way that has been silent for longest.
+    fn of(&mut self, plugin: &str) -> &mut Ring {
+        if self.by_plugin.len() >= MAX_PLUGINS && !self.by_plugin.contains_key(plugin) {
+            let newest = |ring: &Ring| ring.lines.back().map_or(0.0, |line| line.time);
+            let silent = self.by_plugin.iter().min_by(|(_, one), (_, other)| newest(one).total_cmp(&newest(other)));
+            let silent = silent.map(|(name, _)| name.clone());
+            if let Some(ring) = silent.and_then(|name| self.by_plugin.remove(&name)) {
+                self.bytes -= ring.bytes;
+            }
+        }
+        self.by_plugin.entry(plugin.to_owned()).or_insert_with(|| Ring {
+            lines: VecDeque::new(),
+            bytes: 0,
+            followers: broadcast::Sender::new(MAX_BEHIND),
+        })
+    }
+
+    fn keep_to(&mut self, most: usize) {
+        while self.bytes > most {
+            let Some(largest) = self.by_plugin.values_mut().max_by_key(|ring| ring.bytes) else { return };
+            let before = largest.bytes;
+            largest.drop_oldest();
+            self.bytes -= before - largest.bytes;
         }
     }
-    plugins.entry(plugin.to_owned()).or_insert_with(|| Ring {
-        lines: VecDeque::new(),
-        bytes: 0,
-        followers: broadcast::Sender::new(MAX_BEHIND),
-    })
 }
 
-fn size_of(line: &LogLine) -> usize {
-    let fields = line.fields.iter().map(|(name, value)| name.len() + value.as_str().map_or(8, str::len));
-    LINE_OVERHEAD + line.message.len() + fields.sum::<usize>()
+impl Ring {
+    fn drop_oldest(&mut self) {
+        match self.lines.pop_front() {
+            Some(oldest) => self.bytes -= oldest.bytes(),
+            None => self.bytes = 0,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -173,8 +227,66 @@ mod tests {
         LogLine { time: f64::from(time), level, writer, message: message.to_owned(), fields: Map::new() }
     }
 
-    fn messages(lines: &[Arc<LogLine>]) -> Vec<&str> {
-        lines.iter().map(|line| line.message.as_str()).collect()
+    fn messages(lines: &[Arc<KeptLine>]) -> Vec<&str> {
+        lines.iter().map(|line| &*line.message).collect()
+    }
+
+    /// What all lines take in memory, counted piece by piece.
+    fn weighed(recent: &Recent) -> usize {
+        let of_line = |line: &Arc<KeptLine>| {
+            let KeptLine { time: _, level: _, writer: _, message, fields } = &**line;
+            let counts = 2 * size_of::<usize>();
+            counts + size_of_val(&**line) + size_of_val(&**message) + size_of_val(&**fields)
+        };
+        let of_ring = |ring: &Ring| {
+            let places = ring.lines.capacity() * size_of::<Arc<KeptLine>>();
+            places + ring.lines.iter().map(of_line).sum::<usize>()
+        };
+        recent.rings().by_plugin.values().map(of_ring).sum()
+    }
+
+    /// As a plugin may write it: four KiB of text, and two thousand values.
+    fn zeros(time: u32) -> LogLine {
+        let list = Value::Array(vec![Value::from(0); 2_000]);
+        LogLine { fields: [("a".to_owned(), list)].into_iter().collect(), ..line(time, "zeros") }
+    }
+
+    #[test]
+    fn a_line_is_read_as_it_was_written() {
+        let written = LogLine { writer: Writer::Host, level: LogLevel::Warn, ..zeros(7) };
+        assert_eq!(KeptLine::from(written.clone()).read(), written);
+    }
+
+    #[test]
+    fn the_bound_holds_for_real_memory_whatever_plugins_write() {
+        let recent = Recent::default();
+        for number in 0..u32::try_from(MAX_LINES).unwrap() {
+            recent.add_line("lists", zeros(number));
+        }
+        assert!(weighed(&recent) <= MAX_BYTES, "{}", weighed(&recent));
+        assert!(weighed(&recent) >= MAX_BYTES * 9 / 10, "it is not counted as more than it is: {}", weighed(&recent));
+        let recent = Recent::default();
+        for number in 0..u32::try_from(MAX_LINES).unwrap() {
+            recent.add_line("short", line(number, "x"));
+        }
+        let counted = recent.rings().bytes;
+        assert!((counted / 2..=counted).contains(&weighed(&recent)), "{counted} for {}", weighed(&recent));
+    }
+
+    #[test]
+    fn all_plugins_together_keep_to_a_bound_and_those_with_most_give_up_their_oldest() {
+        let recent = Recent::default();
+        recent.add_line("quiet", line(0, "the oldest of all"));
+        for number in 0..MAX_PLUGINS - 1 {
+            for time in 0..100 {
+                recent.add_line(&number.to_string(), zeros(time + 1));
+            }
+        }
+        assert!(weighed(&recent) <= MAX_TOTAL_BYTES, "{}", weighed(&recent));
+        assert!(weighed(&recent) >= MAX_TOTAL_BYTES * 9 / 10, "{}", weighed(&recent));
+        assert_eq!(messages(&recent.lines("quiet")), ["the oldest of all"]);
+        let counted: usize = recent.rings().by_plugin.values().map(|ring| ring.bytes).sum();
+        assert_eq!(recent.rings().bytes, counted);
     }
 
     #[test]
@@ -185,7 +297,7 @@ mod tests {
         }
         recent.add_line("b", line(0, "of b"));
         let lines = recent.lines("a");
-        assert_eq!((lines.len(), lines[0].message.as_str()), (MAX_LINES, "2"));
+        assert_eq!((lines.len(), &*lines[0].message), (MAX_LINES, "2"));
         assert_eq!(messages(&recent.lines("b")), ["of b"]);
         assert!(recent.lines("c").is_empty());
     }
@@ -212,7 +324,7 @@ mod tests {
         recent.add_line("a", line(2, "after"));
         recent.add_line("b", line(3, "of another"));
         assert_eq!(messages(&lines), ["before"]);
-        assert_eq!(next.recv().await.unwrap().message, "after");
+        assert_eq!(&*next.recv().await.unwrap().message, "after");
         assert!(next.try_recv().is_err());
     }
 
@@ -225,17 +337,5 @@ mod tests {
         }
         assert!(matches!(following.recv().await, Err(broadcast::error::RecvError::Lagged(5))));
         assert!(following.recv().await.is_ok());
-    }
-
-    #[test]
-    fn the_newest_events_come_first_and_are_bounded() {
-        let recent = Recent::default();
-        for number in 0..MAX_EVENTS + 1 {
-            let time = f64::from(u32::try_from(number).unwrap());
-            recent.add_event(AuditEvent { time, event: format!("e{number}"), fields: Map::new() });
-        }
-        assert_eq!(recent.audit(usize::MAX, |_| true).len(), MAX_EVENTS);
-        assert_eq!(recent.audit(1, |_| true)[0].event, format!("e{MAX_EVENTS}"));
-        assert_eq!(recent.audit(5, |event| event.event == "e7").len(), 1);
     }
 }

@@ -11,7 +11,8 @@ pub(crate) enum Scope {
     Read,
     /// And to bring versions of plugins to traffic, take them back, and switch plugins off and on.
     Deploy,
-    /// And everything else: to revoke users' tokens, end sessions, and make tokens like this one.
+    /// And everything else: to revoke users' tokens, end sessions, drop what plugins remember, and make tokens
+    /// like this one.
     Admin,
 }
 

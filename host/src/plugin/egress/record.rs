@@ -10,6 +10,7 @@ use super::fault::EgressFault;
 use crate::telemetry::{
     Metrics,
     metrics::{Plugin, PluginOutcome},
+    trail::OUTBOUND_REFUSED,
 };
 
 /// To be kept apart from other logs.
@@ -45,11 +46,11 @@ impl Record {
                 let outcome = self.outcome;
                 match fault {
                     EgressFault::HostNotGranted(_) => {
-                        tracing::warn!(target: AUDIT, %plugin, host = %target, outcome, "an outbound request was refused");
+                        tracing::warn!(target: AUDIT, %plugin, host = %target, outcome, "{OUTBOUND_REFUSED}");
                     }
                     EgressFault::AddressNotGranted { refused, .. } => tracing::warn!(
                         target: AUDIT, %plugin, host = %target, outcome, address = %refused.address, kind = refused.kind,
-                        "an outbound request was refused"
+                        "{OUTBOUND_REFUSED}"
                     ),
                     fault => {
                         tracing::info!(%plugin, host = %target, outcome, %fault, milliseconds, "an outbound request failed");
@@ -67,5 +68,30 @@ impl Drop for Record {
         duration.observe(self.begun.elapsed().as_secs_f64());
         let outcome = PluginOutcome { plugin: plugin.plugin, outcome: self.outcome };
         self.metrics.plugin_outbound_requests.get_or_create(&outcome).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{collect, trail::AuditKind};
+
+    #[test]
+    fn refused_requests_stand_beside_what_operators_did_and_push_none_of_it_out() {
+        let recent = collect(|| {
+            tracing::warn!(target: AUDIT, by = "ci", plugin = "fetcher", "deployed");
+            for _ in 0..2_000 {
+                let mut record = Record::begin("fetcher".into(), Metrics::new());
+                record.target = "https://evil.example".to_owned();
+                record.end(Err(&EgressFault::HostNotGranted(record.target.clone())));
+            }
+        });
+        let events = |kind| recent.audit(usize::MAX, Some(kind), |_| true);
+        assert_eq!(events(AuditKind::Operation)[0].event, "deployed");
+        let refused = events(AuditKind::Outbound);
+        assert_eq!(
+            (&refused[0].event[..], &refused[0].fields["host"]),
+            (OUTBOUND_REFUSED, &"https://evil.example".into())
+        );
     }
 }

@@ -3,13 +3,14 @@
 //! A message is poison for the user whose calls crashed over it as often as the setting says. It is poison
 //! for everybody once it has crashed for [`WITNESSES`] users and nobody was served with it: until then it
 //! may be the user's state, and not the message, that the guest cannot bear. Otherwise whoever brings their
-//! own state into disorder would take `{"type": "list"}` away from everybody.
+//! own state into disorder would take `{"type": "list"}` away from everybody. What came through another plugin
+//! counts for that user through that plugin, and as one witness whichever users the plugin acted for.
 //!
 //! It counts for one version: another may have mended it. Users learn no more of each other than that
 //! somebody has sent what they are about to send themselves, to the letter.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::digest::{Caller, MessageDigest};
+use super::digest::{Asker, Caller, MessageDigest};
 
 /// Users for whom a message has to crash before it is nobody's fault but its own.
 const WITNESSES: usize = 2;
@@ -57,7 +58,7 @@ struct Suspects {
 #[derive(Debug)]
 struct Suspect {
     /// How often for whom, the first first.
-    crashes: Vec<(Caller, u32)>,
+    crashes: Vec<(Asker, u32)>,
     /// Whether somebody was served with it since it crashed first.
     served: bool,
     last: Instant,
@@ -74,7 +75,7 @@ impl Poison {
     }
 
     /// For how long the message is not to be run for this user.
-    pub fn of(&self, message: MessageDigest, caller: impl Fn() -> Caller, now: Instant) -> Option<Duration> {
+    pub fn of(&self, message: MessageDigest, caller: Asker, now: Instant) -> Option<Duration> {
         if self.clean.load(Relaxed) {
             return None;
         }
@@ -90,11 +91,11 @@ impl Poison {
             suspects.by_message.remove(&message);
             return None;
         }
-        suspect.is_poison_for(caller(), self.rules.crashes).then_some(left)
+        suspect.is_poison_for(caller, self.rules.crashes).then_some(left)
     }
 
     /// The guest went down over it. Whether it is poison from now on, and was not before.
-    pub fn crashed(&self, message: MessageDigest, caller: Caller, now: Instant) -> bool {
+    pub fn crashed(&self, message: MessageDigest, caller: Asker, now: Instant) -> bool {
         let mut suspects = self.lock();
         suspects.make_room(message, self.rules.time, now);
         suspects.last_crash = Some(now);
@@ -107,13 +108,12 @@ impl Poison {
     }
 
     /// The guest stood it.
-    pub fn served(&self, message: MessageDigest, caller: impl Fn() -> Caller) {
+    pub fn served(&self, message: MessageDigest, caller: Asker) {
         if self.clean.load(Relaxed) {
             return;
         }
         let mut suspects = self.lock();
         if let Some(suspect) = suspects.by_message.get_mut(&message) {
-            let caller = caller();
             suspect.served = true;
             suspect.crashes.retain(|(other, _)| *other != caller);
         }
@@ -143,13 +143,20 @@ impl Suspects {
 }
 
 impl Suspect {
-    fn is_poison_for(&self, caller: Caller, crashes: u32) -> bool {
+    fn is_poison_for(&self, caller: Asker, crashes: u32) -> bool {
         let own = self.crashes.iter().find(|(other, _)| *other == caller).map_or(0, |(_, count)| *count);
         let all: u32 = self.crashes.iter().map(|(_, count)| count).fold(0, |sum, count| sum.saturating_add(*count));
-        own >= crashes || (!self.served && self.crashes.len() >= WITNESSES && all >= crashes)
+        own >= crashes || (!self.served && self.has_witnesses() && all >= crashes)
     }
 
-    fn note(&mut self, caller: Caller, now: Instant) {
+    /// Two users through one plugin may be that plugin, and one user through two plugins is that user.
+    fn has_witnesses(&self) -> bool {
+        let distinct =
+            |who: fn(&Asker) -> Caller| self.crashes.iter().map(|(asker, _)| who(asker)).collect::<HashSet<_>>().len();
+        distinct(|asker| asker.user).min(distinct(|asker| asker.through)) >= WITNESSES
+    }
+
+    fn note(&mut self, caller: Asker, now: Instant) {
         self.last = now;
         match self.crashes.iter_mut().find(|(other, _)| *other == caller) {
             Some((_, count)) => *count = count.saturating_add(1),

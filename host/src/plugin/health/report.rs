@@ -22,7 +22,15 @@ pub(super) struct Report {
     /// Whether the version is among the metrics. One that drains is not: its successor may have the same
     /// label.
     shown: bool,
-    openings: VecDeque<(Instant, String)>,
+    openings: VecDeque<Opening>,
+}
+
+struct Opening {
+    at: Instant,
+    /// Whether it has failed several users by then. One alone is believed as far as that the version is left alone
+    /// for a while, and not that it has to go.
+    by_several: bool,
+    why: String,
 }
 
 impl Report {
@@ -37,7 +45,10 @@ impl Report {
         }
         let PluginVersionLabel { plugin, version } = &self.label;
         match (before, after) {
-            (_, State::Open { until, .. }) => self.opened(before, until.saturating_duration_since(now), failure, now),
+            (_, State::Open { until, failed, .. }) => {
+                let wait = until.saturating_duration_since(now);
+                self.opened(before, wait, failed.is_several(), failure, now);
+            }
             (_, State::HalfOpen { .. }) => {
                 tracing::info!(%plugin, %version, "the circuit is half open: one call tries whether the version works again");
             }
@@ -48,7 +59,7 @@ impl Report {
         self.expose(after);
     }
 
-    fn opened(&mut self, before: State, wait: Duration, failure: Option<&CallFailure>, now: Instant) {
+    fn opened(&mut self, before: State, wait: Duration, by_several: bool, failure: Option<&CallFailure>, now: Instant) {
         let why = match before {
             // The one that was too much is not among those counted before.
             State::Closed { failures, .. } => format!("{} calls in a row failed", failures.saturating_add(1)),
@@ -62,12 +73,13 @@ impl Report {
         if self.openings.len() == REMEMBERED {
             self.openings.pop_front();
         }
-        self.openings.push_back((now, format!("{why}, the last with: {last_failure}")));
+        let why = format!("{why}, the last with: {last_failure}");
+        self.openings.push_back(Opening { at: now, by_several, why });
     }
 
     pub fn opened_since(&self, swap: Instant, within: Duration) -> Option<String> {
         let after = |at: Instant| at.checked_duration_since(swap).filter(|after| *after <= within);
-        self.openings.iter().find_map(|(at, why)| {
+        self.openings.iter().filter(|opening| opening.by_several).find_map(|Opening { at, why, .. }| {
             let millis = after(*at)?.as_millis();
             Some(format!("its circuit opened {millis} ms after it took over: {why}"))
         })

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    auth::Principal,
     config::{Config, HealthConfig},
     plugin::detached,
 };
@@ -25,8 +26,13 @@ impl Bench {
     }
 
     fn admit(&self, user: &str, text: &str) -> Result<Permit, CallFailure> {
+        self.admit_through(&[], user, text)
+    }
+
+    fn admit_through(&self, chain: &[&str], user: &str, text: &str) -> Result<Permit, CallFailure> {
         let mut context = detached::context(self.now);
         context.caller.principal = Arc::new(Principal::named(None, user));
+        context.chain = chain.iter().map(|name| (*name).into()).collect();
         let asked = Asked::Content { export: "handle", name: "fragile", text };
         Ok(self.health.admit(&context, asked, self.now)?.expect("it is a user's"))
     }
@@ -173,6 +179,37 @@ fn a_canary_is_judged_by_the_calls_of_both() {
     assert_eq!(verdict(), Verdict::NotYet);
     canary.call("bob", "x", Ok(()));
     assert_eq!(verdict(), Verdict::Keep);
-    (0..25).for_each(|number| _ = canary.call("bob", &number.to_string(), crash()));
+    (0..25).for_each(|number| _ = canary.call("mallory", &number.to_string(), crash()));
+    assert!(!matches!(verdict(), Verdict::Worse(_)), "one user ends no canary: {:?}", verdict());
+    (0..25).for_each(|number| _ = canary.call(&format!("user-{number}"), &format!("of {number}"), crash()));
     assert!(matches!(verdict(), Verdict::Worse(_)), "{:?}", verdict());
+}
+
+#[test]
+fn one_user_opens_the_circuit_of_a_version_that_has_served_nobody_and_does_not_end_it() {
+    let mut bench = Bench::new(|_| {});
+    let (swap, minute) = (bench.now, Duration::from_secs(60));
+    (0..3).for_each(|number| _ = bench.call("mallory", &number.to_string(), crash()));
+    assert_eq!(bench.call("alice", "x", Ok(())), "unavailable");
+    bench.now += bench.config.health.backoff_min * 2;
+    assert_eq!(bench.call("mallory", "4", crash()), "made");
+    assert_eq!(bench.health.opened_since(swap, minute), None, "nobody else has found anything");
+    bench.now += bench.config.health.backoff_min * 3;
+    assert_eq!(bench.call("mallory", "5", crash()), "unavailable");
+    assert_eq!(bench.call("alice", "x", crash()), "made");
+    assert!(bench.health.opened_since(swap, minute).is_some(), "now somebody has");
+}
+
+#[test]
+fn a_plugin_that_calls_for_all_of_its_users_takes_another_from_nobody() {
+    let bench = Bench::new(|_| {});
+    assert_eq!(bench.call("alice", "x", Ok(())), "made");
+    for user in 0..20 {
+        for text in ["bad", &user.to_string()] {
+            let permit = bench.admit_through(&["hostile", "between"], &format!("user-{user}"), text);
+            bench.end(permit.expect("it is let in"), crash());
+        }
+    }
+    assert_eq!(bench.call("alice", "y", Ok(())), "made", "the circuit is closed");
+    assert_eq!(bench.call("alice", "bad", Ok(())), "made", "and the message is nobody's poison");
 }

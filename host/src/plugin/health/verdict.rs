@@ -4,6 +4,9 @@
 //! Beyond the configured margin is not enough: a difference that chance explains is no reason to take a
 //! version away from its users, nor to give it to more of them. Refusals do not count, here as
 //! everywhere: to say no more often may be the very purpose of a new version.
+//!
+//! Users choose what they send, and one of them could send a canary only what it cannot bear. So it is worse only
+//! if it still is when the user who speaks most against it is left out.
 
 use std::time::Duration;
 
@@ -43,7 +46,7 @@ pub(super) fn compare(active: &Figures, canary: &Figures, config: &CanaryConfig)
     if canary.calls < config.min_calls {
         return Verdict::NotYet;
     }
-    let failures = failures(active, canary, config.error_margin);
+    let failures = failures(active, canary, config);
     match (failures, durations(active, canary, config.latency_margin)) {
         (Finding::Worse(reason), _) | (_, Finding::Worse(reason)) => Verdict::Worse(reason),
         (Finding::Unclear, _) | (_, Finding::Unclear) => Verdict::NotYet,
@@ -58,26 +61,39 @@ enum Finding {
     Worse(String),
 }
 
-fn failures(active: &Figures, canary: &Figures, margin: u32) -> Finding {
+fn failures(active: &Figures, canary: &Figures, config: &CanaryConfig) -> Finding {
+    let all = failures_of(active, (canary.calls, canary.failures), config.error_margin);
+    if matches!(all, Finding::Fine) {
+        return all;
+    }
+    let without_one = canary.without_one();
+    match (all, failures_of(active, without_one, config.error_margin)) {
+        (Finding::Worse(reason), Finding::Worse(_)) => Finding::Worse(reason),
+        // What is left is enough to judge by.
+        (_, Finding::Fine) if without_one.0 >= config.min_calls => Finding::Fine,
+        _ => Finding::Unclear,
+    }
+}
+
+/// With so many calls of the canary, of which so many failed.
+fn failures_of(active: &Figures, (calls, failures): (u32, u32), margin: u32) -> Finding {
     let assumed_calls = f64::from(active.calls.max(MIN_ACTIVE_CALLS));
-    let (mine, others) = (canary.share(), f64::from(active.failures) / assumed_calls);
+    let (mine, others) = (share(calls, failures), f64::from(active.failures) / assumed_calls);
     if mine <= others + f64::from(margin) / 100.0 {
         return Finding::Fine;
     }
-    let calls = f64::from(canary.calls);
-    let both = (f64::from(canary.failures) + f64::from(active.failures)) / (calls + assumed_calls);
-    let deviation = (both * (1.0 - both) * (1.0 / calls + 1.0 / assumed_calls)).sqrt();
-    if canary.failures < MIN_FAILURES || mine - others < BEYOND_CHANCE * deviation {
+    let all = f64::from(calls);
+    let both = (f64::from(failures) + f64::from(active.failures)) / (all + assumed_calls);
+    let deviation = (both * (1.0 - both) * (1.0 / all + 1.0 / assumed_calls)).sqrt();
+    if failures < MIN_FAILURES || mine - others < BEYOND_CHANCE * deviation {
         return Finding::Unclear;
     }
     Finding::Worse(format!(
-        "{} of its {} calls failed ({:.1}%), and {} of {} of the active version's ({:.1}%): more than {margin} percentage points above",
-        canary.failures,
-        canary.calls,
+        "{failures} of its {calls} calls failed ({:.1}%), and {} of {} of the active version's ({:.1}%): more than {margin} percentage points above",
         mine * 100.0,
         active.failures,
         active.calls,
-        active.share() * 100.0,
+        share(active.calls, active.failures) * 100.0,
     ))
 }
 
@@ -85,12 +101,20 @@ fn durations(active: &Figures, canary: &Figures, margin: u32) -> Finding {
     if active.durations.len() < u64::from(MIN_ACTIVE_CALLS) || canary.durations.len() < u64::from(MIN_ACTIVE_CALLS) {
         return Finding::Fine;
     }
-    let ((_, others, others_at_most), (mine_at_least, mine, _)) = (around_quantile(active), around_quantile(canary));
+    let (mine, others) = (quantile(canary, QUANTILE), quantile(active, QUANTILE));
     let allowed = others.mul_f64(1.0 + f64::from(margin) / 100.0).max(others + MIN_DELAY);
     if mine <= allowed {
         return Finding::Fine;
     }
-    if mine_at_least <= others_at_most {
+    // Whether the slow ones are of the user with most calls is not known, so they are taken to be.
+    let one = u64::from(canary.served_by.heaviest());
+    let rest = canary.durations.len().saturating_sub(one);
+    if rest < u64::from(MIN_ACTIVE_CALLS) {
+        return Finding::Unclear;
+    }
+    let share_of_rest = 1.0 - ratio(one, canary.durations.len());
+    let mine_at_least = quantile(canary, (QUANTILE - strays(rest)) * share_of_rest);
+    if mine_at_least <= quantile(active, QUANTILE + strays(active.durations.len())) {
         return Finding::Unclear;
     }
     Finding::Worse(format!(
@@ -98,20 +122,23 @@ fn durations(active: &Figures, canary: &Figures, margin: u32) -> Finding {
     ))
 }
 
-/// The quantile, between what it is at least and at most if chance is left out of account. Of a share `q`
-/// of `n` values, the rank strays by the square root of `n q (1 - q)`.
-fn around_quantile(figures: &Figures) -> (Duration, Duration, Duration) {
-    #[expect(clippy::cast_precision_loss, reason = "more than 2^52 calls do not fit a window")]
-    let strays = BEYOND_CHANCE * (QUANTILE * (1.0 - QUANTILE) / figures.durations.len() as f64).sqrt();
-    let quantile = |share| figures.durations.quantile(share).unwrap_or_default();
-    (quantile(QUANTILE - strays), quantile(QUANTILE), quantile(QUANTILE + strays))
+fn quantile(figures: &Figures, share: f64) -> Duration {
+    figures.durations.quantile(share).unwrap_or_default()
 }
 
-impl Figures {
-    /// Of calls that failed.
-    fn share(&self) -> f64 {
-        f64::from(self.failures) / f64::from(self.calls.max(1))
-    }
+/// By how much the rank of the quantile is off if chance is left out of account. Of a share `q` of `n` values, it
+/// strays by the square root of `n q (1 - q)`.
+fn strays(values: u64) -> f64 {
+    BEYOND_CHANCE * (QUANTILE * (1.0 - QUANTILE) * ratio(1, values)).sqrt()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "more than 2^52 calls do not fit a window")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+fn share(calls: u32, failures: u32) -> f64 {
+    f64::from(failures) / f64::from(calls.max(1))
 }
 
 #[cfg(test)]

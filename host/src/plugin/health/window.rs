@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::histogram::Histogram;
+use super::{digest::Caller, histogram::Histogram, weights::Weights};
 
-/// Of 600 bytes each. With more, the end of the stretch would be sharper, which changes no verdict.
+/// Of 1,600 bytes each. With more, the end of the stretch would be sharper, which changes no verdict.
 const SLICES: u32 = 12;
 
 #[derive(Debug)]
@@ -31,6 +31,9 @@ pub(crate) struct Figures {
     pub(super) failures: u32,
     /// Of those that were served. How long a failure took is a matter of its kind, and not of speed.
     pub(super) durations: Histogram,
+    /// Whose they were, of those that were served and of those that failed.
+    pub(super) served_by: Weights,
+    pub(super) failed_by: Weights,
 }
 
 impl Window {
@@ -40,13 +43,13 @@ impl Window {
     }
 
     /// `served`: how long it took to serve; `None`: it failed.
-    pub fn record(&mut self, served: Option<Duration>, now: Instant) {
+    pub fn record(&mut self, user: Caller, served: Option<Duration>, now: Instant) {
         let turn = self.turn(now);
         let slice = &mut self.slices[(turn % SLICES) as usize];
         if slice.turn != turn {
             *slice = Slice { turn, figures: Figures::default() };
         }
-        slice.figures.record(served);
+        slice.figures.record(user, served);
     }
 
     /// Of the stretch that ends now.
@@ -64,28 +67,51 @@ impl Window {
 }
 
 impl Figures {
-    fn record(&mut self, served: Option<Duration>) {
+    fn record(&mut self, user: Caller, served: Option<Duration>) {
         self.calls = self.calls.saturating_add(1);
         match served {
-            Some(duration) => self.durations.record(duration),
-            None => self.failures = self.failures.saturating_add(1),
+            Some(duration) => {
+                self.durations.record(duration);
+                self.served_by.record(user);
+            }
+            None => {
+                self.failures = self.failures.saturating_add(1);
+                self.failed_by.record(user);
+            }
         }
     }
 
-    fn with(mut self, more: &Self) -> Self {
+    pub(super) fn with(mut self, more: &Self) -> Self {
         self.calls = self.calls.saturating_add(more.calls);
         self.failures = self.failures.saturating_add(more.failures);
         self.durations.add(&more.durations);
+        self.served_by.add(&more.served_by);
+        self.failed_by.add(&more.failed_by);
         self
     }
 
+    /// Of calls without those of the user who failed most often, and how many of them failed.
+    pub(super) fn without_one(&self) -> (u32, u32) {
+        let (failed, served) = self.failed_by.heaviest_with(&self.served_by);
+        (self.calls.saturating_sub(failed).saturating_sub(served), self.failures.saturating_sub(failed))
+    }
+
+    /// Of many users, who take turns.
     #[cfg(test)]
     pub(super) fn of(served: &[(u32, Duration)], failures: u32) -> Self {
         let mut figures = Self::default();
         for (count, duration) in served {
-            (0..*count).for_each(|_| figures.record(Some(*duration)));
+            (0..*count).for_each(|number| figures.record(Caller::numbered(number.into()), Some(*duration)));
         }
-        (0..failures).for_each(|_| figures.record(None));
+        (0..failures).for_each(|number| figures.record(Caller::numbered(number.into()), None));
+        figures
+    }
+
+    /// All of one user.
+    #[cfg(test)]
+    pub(super) fn of_one(calls: u32, served: Option<Duration>) -> Self {
+        let mut figures = Self::default();
+        (0..calls).for_each(|_| figures.record(Caller::numbered(7), served));
         figures
     }
 }
@@ -98,13 +124,14 @@ mod tests {
 
     const LENGTH: Duration = Duration::from_secs(12);
     const QUICK: Duration = Duration::from_millis(1);
+    const USER: Caller = Caller::numbered(1);
 
     #[test]
     fn calls_are_counted_until_the_stretch_has_passed_them() {
         let start = Instant::now();
         let mut window = Window::new(LENGTH, start);
-        window.record(Some(QUICK), start);
-        window.record(None, start);
+        window.record(USER, Some(QUICK), start);
+        window.record(USER, None, start);
         let counted = |window: &Window, after: u64| {
             let figures = window.figures(start + Duration::from_secs(after));
             (figures.calls, figures.failures, figures.durations.len())
@@ -112,7 +139,7 @@ mod tests {
         assert_eq!(counted(&window, 0), (2, 1, 1));
         assert_eq!(counted(&window, 11), (2, 1, 1));
         assert_eq!(counted(&window, 12), (0, 0, 0));
-        window.record(None, start + Duration::from_secs(12));
+        window.record(USER, None, start + Duration::from_secs(12));
         assert_eq!(counted(&window, 12), (1, 1, 0), "the slice was emptied first");
     }
 
@@ -128,7 +155,7 @@ mod tests {
             let mut all = Vec::new();
             for (wait, served) in calls {
                 now += Duration::from_millis(wait);
-                window.record(served.then_some(QUICK), now);
+                window.record(USER, served.then_some(QUICK), now);
                 all.push((now, served));
                 let younger = |than: Duration| {
                     let young = all.iter().filter(|(at, _)| now - *at < than);

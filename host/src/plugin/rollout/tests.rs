@@ -21,7 +21,10 @@ use super::{
     share::Who,
     verdict::{ByHealth, Verdict, Verdicts},
 };
-use crate::config::{CanaryConfig, Config};
+use crate::{
+    auth::Principal,
+    config::{CanaryConfig, Config},
+};
 
 const USERS: usize = 200;
 
@@ -404,7 +407,7 @@ async fn a_version_whose_circuit_opens_under_its_users_gives_way() {
                 (&*version.version == "2.0.0").then_some(version)
             })
             .unwrap();
-        for _ in 0..2 {
+        for user in ["alice", "bob"] {
             let message = GuestMessage {
                 message_type: MessageType::parse("ping").unwrap(),
                 payload: "{}".into(),
@@ -412,7 +415,9 @@ async fn a_version_whose_circuit_opens_under_its_users_gives_way() {
                 correlation_id: None,
                 timestamp: 0.0,
             };
-            version.handle(detached::context(Instant::now() + Duration::from_secs(2)), message).await.unwrap_err();
+            let mut context = detached::context(Instant::now() + Duration::from_secs(2));
+            context.caller.principal = Arc::new(Principal::named(None, user));
+            version.handle(context, message).await.unwrap_err();
         }
         host.until(|| host.told(1), |told| told == &["rollback done by host"], "a rollback").await;
         assert_eq!(host.users_of("ping", "a 1.0.0"), USERS);

@@ -7,14 +7,14 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::{
     cli::plugin::logs::{Events, is_of_interest, line},
-    telemetry::recent::LogLine,
+    telemetry::recent::{KeptLine, LogLine},
 };
 
 pub(super) enum Log {
     /// Nothing to follow, yet or at all.
     Silent,
     /// Of the host in this process.
-    Here(broadcast::Receiver<Arc<LogLine>>),
+    Here(broadcast::Receiver<Arc<KeptLine>>),
     /// Of a host elsewhere, as it streams it.
     There { answer: Response, unread: Events, ready: VecDeque<String> },
 }
@@ -30,8 +30,12 @@ impl Log {
             match self {
                 Self::Silent => pending().await,
                 Self::Here(lines) => match lines.recv().await {
-                    Ok(found) if is_of_interest(&found) => return line(&found),
-                    Ok(_) => {}
+                    Ok(found) => {
+                        let found = found.read();
+                        if is_of_interest(&found) {
+                            return line(&found);
+                        }
+                    }
                     Err(RecvError::Lagged(missed)) => return format!("({missed} lines came too fast)"),
                     Err(RecvError::Closed) => *self = Self::Silent,
                 },

@@ -63,8 +63,9 @@ impl Report {
         let log: Vec<String> = all
             .iter()
             .skip(self.log_lines)
-            .filter(|line| logs::is_of_interest(line))
-            .map(|line| logs::line(line))
+            .map(|line| line.read())
+            .filter(logs::is_of_interest)
+            .map(|line| logs::line(&line))
             .collect();
         self.log_lines = all.len();
         let text = if self.json { as_json(verdict)? } else { as_text(verdict, &log) };

@@ -7,9 +7,17 @@ use super::*;
 const RULES: Rules =
     Rules { failures_to_open: 3, backoff_min: Duration::from_secs(1), backoff_max: Duration::from_secs(5) };
 
-fn user(number: u64) -> Caller {
-    Caller::numbered(number)
+fn user(number: u64) -> Asker {
+    Asker::numbered(number)
 }
+
+/// Through a plugin, whose numbers are beyond those of users.
+fn through(plugin: u64, number: u64) -> Asker {
+    Asker { user: Caller::numbered(number), through: Caller::numbered(1_000 + plugin) }
+}
+
+/// Somebody who was never heard of.
+const STRANGER: u64 = 99;
 
 /// A circuit with a clock that stands still unless it is told to go on.
 struct Bench {
@@ -28,7 +36,11 @@ impl Bench {
     }
 
     fn ask(&mut self) -> Reaction {
-        self.circuit.step(Event::Asked, self.now, 0.0)
+        self.ask_as(STRANGER)
+    }
+
+    fn ask_as(&mut self, who: u64) -> Reaction {
+        self.circuit.step(Event::Asked(user(who)), self.now, 0.0)
     }
 
     fn fail(&mut self, pass: Pass, who: u64) {
@@ -52,7 +64,11 @@ impl Bench {
     }
 
     fn probe(&mut self) {
-        assert_eq!(self.ask(), Reaction::Admitted(Pass::Probe));
+        self.probe_as(STRANGER);
+    }
+
+    fn probe_as(&mut self, who: u64) {
+        assert_eq!(self.ask_as(who), Reaction::Admitted(Pass::Probe));
     }
 }
 
@@ -93,12 +109,12 @@ fn exactly_one_call_is_the_probe_and_closes_it() {
 fn each_probe_that_fails_doubles_the_backoff_up_to_its_bound() {
     let mut bench = Bench::opened();
     let mut waits = Vec::new();
-    for _ in 0..5 {
+    for number in 0..5 {
         let State::Open { until, .. } = bench.circuit.state() else { panic!("it is open") };
         waits.push((until - bench.now).as_secs());
         bench.now = until;
-        bench.probe();
-        bench.fail(Pass::Probe, 1);
+        bench.probe_as(number % 2);
+        bench.fail(Pass::Probe, number % 2);
     }
     assert_eq!(waits, [1, 2, 4, 5, 5]);
 }
@@ -108,7 +124,82 @@ fn a_probe_that_finds_out_nothing_makes_room_for_another() {
     let mut bench = Bench::opened();
     bench.after(RULES.backoff_min).probe();
     bench.circuit.step(Event::Void(Pass::Probe), bench.now, 0.0);
-    bench.probe();
+    assert_eq!(bench.ask(), refused(RULES.backoff_min), "and not for the same one");
+    bench.probe_as(5);
+}
+
+#[test]
+fn who_failed_the_last_probe_leaves_the_next_to_others_for_as_long_as_it_waited() {
+    let mut bench = Bench::opened();
+    bench.after(RULES.backoff_min).probe_as(1);
+    bench.fail(Pass::Probe, 1);
+    let backoff = RULES.backoff_min * 2;
+    assert_eq!(bench.ask_as(1), refused(backoff * 2));
+    assert_eq!(bench.after(backoff).ask_as(1), refused(backoff));
+    bench.probe_as(2);
+    bench.serve(Pass::Probe, 2);
+    assert_eq!(bench.ask_as(1), Reaction::Admitted(Pass::Ordinary));
+}
+
+#[test]
+fn where_nobody_else_asks_the_same_user_tries_it_again_and_the_wait_does_not_grow() {
+    let mut bench = Bench::opened();
+    bench.after(RULES.backoff_min).probe_as(1);
+    for _ in 0..5 {
+        bench.fail(Pass::Probe, 1);
+        let State::Open { until, .. } = bench.circuit.state() else { panic!("it is open") };
+        assert_eq!(until - bench.now, RULES.backoff_min * 2);
+        bench.after(RULES.backoff_min * 4).probe_as(1);
+    }
+    bench.serve(Pass::Probe, 1);
+    assert_eq!(bench.ask_as(1), Reaction::Admitted(Pass::Ordinary));
+}
+
+#[test]
+fn a_plugin_is_one_caller_whomever_it_acts_for() {
+    let mut bench = Bench::new(RULES);
+    bench.serve(Pass::Ordinary, 1);
+    for number in 0..100 {
+        bench.circuit.step(Event::Failed(Pass::Ordinary, through(1, number)), bench.now, 0.0);
+    }
+    assert!(!bench.is_open());
+    bench.circuit.step(Event::Failed(Pass::Ordinary, through(2, 7)), bench.now, 0.0);
+    assert!(bench.is_open(), "two plugins find it out");
+    let ask = |bench: &mut Bench, asker| bench.circuit.step(Event::Asked(asker), bench.now, 0.0);
+    assert_eq!(ask(bench.after(RULES.backoff_min), through(1, 1)), Reaction::Admitted(Pass::Probe));
+    bench.circuit.step(Event::Failed(Pass::Probe, through(1, 1)), bench.now, 0.0);
+    bench.after(RULES.backoff_min * 2);
+    assert!(
+        matches!(ask(&mut bench, through(1, 2)), Reaction::Refused { .. }),
+        "for another user, it is still the same"
+    );
+    assert_eq!(ask(&mut bench, user(2)), Reaction::Admitted(Pass::Probe));
+}
+
+#[test]
+fn one_user_is_one_caller_through_whichever_plugins() {
+    let mut bench = Bench::new(RULES);
+    for who in [1, 2] {
+        bench.circuit.step(Event::Served(Pass::Ordinary, through(1, who)), bench.now, 0.0);
+    }
+    for number in 0..100 {
+        bench.circuit.step(Event::Failed(Pass::Ordinary, through(number % 5, 666)), bench.now, 0.0);
+    }
+    assert!(!bench.is_open());
+}
+
+#[test]
+fn whom_it_failed_is_known_until_it_closes() {
+    let mut bench = Bench::new(RULES);
+    (0..3).for_each(|_| bench.fail(Pass::Ordinary, 1));
+    let several = |bench: &Bench| match bench.circuit.state() {
+        State::Open { failed, .. } => failed.is_several(),
+        other => panic!("{other:?}"),
+    };
+    assert!(!several(&bench));
+    bench.after(RULES.backoff_min).probe_as(2);
+    bench.fail(Pass::Probe, 2);
+    assert!(several(&bench));
 }
 
 #[test]
@@ -117,7 +208,7 @@ fn a_probe_that_takes_very_long_does_not_keep_everybody_waiting_and_still_decide
     bench.after(RULES.backoff_min).probe();
     let nearly = RULES.backoff_max - Duration::from_millis(1);
     assert_eq!(bench.after(nearly).ask(), refused(Duration::from_millis(1)));
-    bench.after(Duration::from_millis(1)).probe();
+    bench.after(Duration::from_millis(1)).probe_as(5);
     assert_eq!(bench.ask(), refused(RULES.backoff_min), "and that one holds the others in turn");
     bench.serve(Pass::Probe, 1);
     assert_eq!(bench.ask(), Reaction::Admitted(Pass::Ordinary));
@@ -171,14 +262,16 @@ fn the_backoff_strays_by_a_tenth_at_most() {
         for who in [1, 2, 3] {
             circuit.step(Event::Failed(Pass::Ordinary, user(who)), now, roll);
         }
-        let Reaction::Refused { retry_after } = circuit.step(Event::Asked, now, 0.0) else { panic!("it is open") };
+        let Reaction::Refused { retry_after } = circuit.step(Event::Asked(user(9)), now, 0.0) else {
+            panic!("it is open")
+        };
         assert_eq!(retry_after.as_millis(), millis, "{roll}");
     }
 }
 
 #[derive(Debug, Clone)]
 enum Act {
-    Ask,
+    Ask(u64),
     /// Of those that are under way, the one with this number modulo how many there are.
     End(usize, u8, u64),
     Wait(u64),
@@ -186,7 +279,7 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        3 => Just(Act::Ask),
+        3 => (0..3_u64).prop_map(Act::Ask),
         3 => (any::<usize>(), 0..3_u8, 0..3_u64).prop_map(|(which, how, who)| Act::End(which, how, who)),
         1 => (0..6_000_u64).prop_map(Act::Wait),
     ]
@@ -202,7 +295,7 @@ proptest! {
         let mut freed = false;
         for act in acts {
             match act {
-                Act::Ask => match bench.ask() {
+                Act::Ask(who) => match bench.ask_as(who) {
                     Reaction::Admitted(pass) => {
                         let others = under_way.iter().filter(|other| **other == Pass::Probe).count();
                         if pass == Pass::Probe {
@@ -212,7 +305,7 @@ proptest! {
                         }
                         under_way.push(pass);
                     }
-                    Reaction::Refused { retry_after } => prop_assert!(retry_after <= RULES.backoff_max),
+                    Reaction::Refused { retry_after } => prop_assert!(retry_after <= RULES.backoff_max * 2),
                     Reaction::Noted => prop_assert!(false, "an answer is due"),
                 },
                 Act::End(which, how, who) if !under_way.is_empty() => {
@@ -233,7 +326,7 @@ proptest! {
         for pass in under_way {
             bench.circuit.step(Event::Void(pass), bench.now, 0.0);
         }
-        let reaction = bench.after(RULES.backoff_max * 2).ask();
+        let reaction = bench.after(RULES.backoff_max * 2).ask_as(0);
         prop_assert!(matches!(reaction, Reaction::Admitted(_)));
     }
 }

@@ -18,15 +18,15 @@ impl Bench {
     }
 
     fn crash(&self, message: u64, who: u64) -> bool {
-        self.poison.crashed(MessageDigest::numbered(message), Caller::numbered(who), self.now)
+        self.poison.crashed(MessageDigest::numbered(message), Asker::numbered(who), self.now)
     }
 
     fn serve(&self, message: u64, who: u64) {
-        self.poison.served(MessageDigest::numbered(message), || Caller::numbered(who));
+        self.poison.served(MessageDigest::numbered(message), Asker::numbered(who));
     }
 
     fn of(&self, message: u64, who: u64) -> Option<Duration> {
-        self.poison.of(MessageDigest::numbered(message), || Caller::numbered(who), self.now)
+        self.poison.of(MessageDigest::numbered(message), Asker::numbered(who), self.now)
     }
 
     fn remembered(&self) -> usize {
@@ -50,6 +50,27 @@ fn one_user_alone_takes_no_message_away_from_others() {
     let bench = Bench::new();
     (0..50).for_each(|_| _ = bench.crash(7, ALICE));
     assert_eq!(bench.of(7, BOB), None);
+}
+
+#[test]
+fn a_plugin_that_acts_for_many_users_is_one_witness_and_a_user_of_many_plugins_is_too() {
+    let bench = Bench::new();
+    let (message, now) = (MessageDigest::numbered(7), bench.now);
+    let asker = |user, through| Asker { user: Caller::numbered(user), through: Caller::numbered(through) };
+    let (plugin, other) = (100, 101);
+    for user in [ALICE, BOB] {
+        (0..3).for_each(|_| _ = bench.poison.crashed(message, asker(user, plugin), now));
+    }
+    assert_eq!(bench.of(7, CAROL), None);
+    assert_eq!(bench.of(7, ALICE), None, "alice herself never sent it");
+    assert!(bench.poison.of(message, asker(ALICE, plugin), now).is_some());
+    let message = MessageDigest::numbered(8);
+    for through in [ALICE, plugin, other] {
+        (0..3).for_each(|_| _ = bench.poison.crashed(message, asker(ALICE, through), now));
+    }
+    assert_eq!(bench.of(8, CAROL), None);
+    bench.crash(8, BOB);
+    assert!(bench.of(8, CAROL).is_some());
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn hardly_any_calls_of_the_active_version_neither_excuse_nor_condemn() {
 #[test]
 fn a_few_calls_are_enough_if_the_config_says_so() {
     let few = CanaryConfig { min_calls: 3, ..CONFIG };
-    assert!(matches!(compare(&failed(0, 0), &failed(3, 3), &few), Verdict::Worse(_)));
+    assert!(matches!(compare(&failed(0, 0), &failed(4, 4), &few), Verdict::Worse(_)));
     assert_eq!(compare(&failed(0, 0), &failed(3, 1), &few), Verdict::NotYet);
     assert_eq!(compare(&failed(0, 0), &failed(3, 0), &few), Verdict::Keep);
 }
@@ -102,6 +102,25 @@ fn less_than_a_millisecond_is_no_difference() {
     let micros = |micros| Figures::of(&[(1_000, Duration::from_micros(micros))], 0);
     check(&micros(50), &micros(800), "keep");
     check(&micros(50), &micros(3_000), "worse");
+}
+
+#[test]
+fn one_user_for_whom_everything_fails_neither_ends_a_canary_nor_keeps_it_from_the_rest() {
+    let mallory = Figures::of_one(400, None);
+    check(&failed(900, 0), &failed(200, 0).with(&mallory), "keep");
+    check(&failed(900, 0), &failed(50, 0).with(&mallory), "not yet");
+    check(&failed(900, 0), &mallory, "not yet");
+    check(&failed(900, 0), &failed(200, 1).with(&mallory), "keep");
+    check(&failed(900, 0), &failed(200, 50).with(&mallory), "worse");
+}
+
+#[test]
+fn one_user_for_whom_everything_takes_long_does_not_end_a_canary() {
+    let mallory = Figures::of_one(400, Some(Duration::from_millis(900)));
+    check(&slow(1_000, 10), &slow(1_000, 10).with(&mallory), "not yet");
+    check(&slow(1_000, 10), &mallory, "not yet");
+    check(&slow(1_000, 10), &slow(10_000, 10).with(&mallory), "keep");
+    check(&slow(1_000, 10), &Figures::of(&[(1_000, Duration::from_millis(900))], 0).with(&mallory), "worse");
 }
 
 #[test]
