@@ -6,7 +6,7 @@ use crate::{Context, Error, Manifest, Message, Tool, ToolResult};
 
 /// A plugin.
 ///
-/// With isolation `message`, the default, a value is made for each message and forgotten after it: what
+/// With isolation `message`, which a manifest asks for that says nothing, a value is made for each message and forgotten after it: what
 /// is to be remembered goes into [`Context::state`]. With `session` and `shared` isolation one
 /// value serves many calls, one at a time, which is why the methods take `&mut self`.
 ///
@@ -74,20 +74,21 @@ pub trait Plugin: Default + 'static {
         Ok(())
     }
 
-    /// What this instance leaves to the next version of the plugin; only for isolation `session`.
+    /// What this instance leaves to the session's next one, of this version or another; only for isolation `session`.
     ///
     /// # Errors
     ///
-    /// The text says why there is nothing; the next version then starts afresh.
+    /// The text says why there is nothing; the next instance then starts afresh.
     fn export_state(&mut self) -> Result<Vec<u8>, String> {
         Err("this plugin hands nothing over".to_owned())
     }
 
-    /// Takes over what `from_version` left.
+    /// Takes over what an instance of `from_version` left, which can be this version.
     ///
     /// # Errors
     ///
-    /// The text says why that is not possible; this version then starts afresh.
+    /// The text says why that is not possible. Before a version serves, this keeps it from serving unless the
+    /// operator allows it; later, the instance starts afresh.
     fn import_state(&mut self, from_version: &str, state: &[u8]) -> Result<(), String> {
         let _ = state;
         Err(format!("this plugin takes nothing over from version {from_version}"))

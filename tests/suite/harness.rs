@@ -9,6 +9,7 @@ mod proxy;
 mod resuming;
 mod server;
 mod tokens;
+pub mod tour;
 pub mod transcript;
 
 use std::time::Duration;

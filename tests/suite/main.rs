@@ -20,6 +20,7 @@ mod cut_points;
 mod durable_state;
 mod envelope;
 mod flow;
+mod guide_tour;
 mod health;
 mod hostile;
 mod hot_reload;

@@ -39,9 +39,9 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) fn run(args: ServeArgs, service: Service) -> anyhow::Result<()> {
-    let mut hints = Hints { token: String::new(), connect: args.listen.is_some() };
+    let mut hints = Hints { data_dir: String::new(), connect: args.listen.is_some() };
     if let Some(folder) = &args.data_dir {
-        hints.token = format!(" --data-dir {}", folder.display());
+        hints.data_dir = format!(" --data-dir {}", folder.display());
     }
     let sources = Sources {
         file: args.config,
@@ -88,7 +88,7 @@ pub(crate) fn run(args: ServeArgs, service: Service) -> anyhow::Result<()> {
 /// What the commands that are suggested need, so that they work as they are printed.
 struct Hints {
     /// Flags that find the key of this host.
-    token: String,
+    data_dir: String,
     /// Whether the address has to be named.
     connect: bool,
 }
@@ -114,7 +114,10 @@ fn greeting(url: &str, admin_url: &str, plugin_dir: &std::path::Path, plugins: &
     let mut text = format!("Switchboard {} is listening.\n\n", env!("CARGO_PKG_VERSION"));
     text += &format!("  clients    {url}\n  operators  {admin_url}\n\n");
     if plugins.is_empty() {
-        text += &format!("No plugins yet: copy a component (NAME.wasm) into {}.\n", plugin_dir.display());
+        text += &format!(
+            "No plugins yet: `switchboard plugin deploy FILE` brings one, and so does copying it (NAME.wasm) into {}.\n",
+            plugin_dir.display()
+        );
     } else {
         text += &format!("Plugins in {}:\n\n", plugin_dir.display());
         plugins.iter().for_each(|plugin| text += &line(plugin));
@@ -124,9 +127,9 @@ fn greeting(url: &str, admin_url: &str, plugin_dir: &std::path::Path, plugins: &
 
 fn suggestions(url: &str, hints: &Hints) -> String {
     let connect = if hints.connect { format!(" {url}") } else { String::new() };
-    let token = &hints.token;
+    let data_dir = &hints.data_dir;
     format!(
-        "\nTry next, in another terminal:\n\n  switchboard token --sub alice{token}\n  switchboard connect{connect}\n\n"
+        "\nTry next, in another terminal:\n\n  switchboard token --sub alice{data_dir}\n  switchboard connect{data_dir}{connect}\n\n"
     )
 }
 

@@ -6,7 +6,7 @@
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,11 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::task::spawn_blocking;
 
-use super::{build, check::misfit_as_text, toolchain};
+use super::{
+    build::{self, Built},
+    check::misfit_as_text,
+    toolchain,
+};
 use crate::{
     cli::admin_client::AdminArgs,
     config::Config,
@@ -159,21 +163,23 @@ impl Rounds {
     /// `None` if there is nothing new to serve.
     async fn deploy(&mut self, took: &mut Took) -> Result<Option<CheckedPlugin>, Failed> {
         let (dir, toolchain) = (self.dir.clone(), self.toolchain);
+        println!("building");
         let begun = Instant::now();
         let built = spawn_blocking(move || build::build_one(&dir, toolchain)).await;
         took.build = begun.elapsed();
         let built = built.map_err(|fault| Failed::Other(fault.into()))?.map_err(Failed::Build)?;
 
+        println!("built in {}: checking", seconds(took.build));
         let begun = Instant::now();
         let config = self.target.config().map_err(Failed::Other)?;
-        let checked = check(&config, &built.path).await?;
+        let checked = check(&config, &built).await?;
         took.check = begun.elapsed();
         if self.serving.as_ref().is_some_and(|served| served.digest == checked.digest) {
             return Ok(None);
         }
 
         let begun = Instant::now();
-        self.target.deploy(&built.path, &checked).await?;
+        self.target.deploy(&built, &checked).await?;
         took.swap = begun.elapsed();
         let digest = checked.digest.get(..DIGEST_SHOWN).unwrap_or(&checked.digest);
         let label = format!("{} {} {digest}", checked.plugin, checked.version);
@@ -182,9 +188,9 @@ impl Rounds {
     }
 }
 
-async fn check(config: &Config, component: &Path) -> Result<CheckedPlugin, Failed> {
-    check_file(config, component).await.map_err(|fault| match fault {
-        CheckFault::Unfit(misfit) => Failed::Unfit(misfit_as_text(&component.display().to_string(), &misfit)),
+async fn check(config: &Config, built: &Built) -> Result<CheckedPlugin, Failed> {
+    check_file(config, &built.path).await.map_err(|fault| match fault {
+        CheckFault::Unfit(misfit) => Failed::Unfit(misfit_as_text(&built.place(), &misfit)),
         CheckFault::Setup(fault) => Failed::Other(fault.into()),
     })
 }

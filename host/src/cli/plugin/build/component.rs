@@ -24,6 +24,15 @@ pub(in super::super) struct Built {
     exports: Vec<String>,
 }
 
+impl Built {
+    /// Where it is, as short as it can be typed here.
+    pub fn place(&self) -> String {
+        let here = std::env::current_dir().unwrap_or_default();
+        let path = self.path.strip_prefix(&here).unwrap_or(&self.path);
+        path.strip_prefix(".").unwrap_or(path).display().to_string()
+    }
+}
+
 /// Puts a component in place.
 pub(super) fn finish(name: &str, component: &[u8], out: &Path) -> anyhow::Result<Built> {
     let (imports, exports) = interfaces(component)?;
@@ -99,7 +108,7 @@ pub(super) fn print(built: &Built, json: bool) -> anyhow::Result<()> {
         serde_json::to_writer(&mut stdout, built)?;
         return Ok(writeln!(stdout)?);
     }
-    writeln!(stdout, "{}  {} KiB", built.path.display(), built.bytes.div_ceil(1024))?;
+    writeln!(stdout, "{}  {} KiB", built.place(), built.bytes.div_ceil(1024))?;
     let mut imports: Vec<&str> = built.imports.iter().map(|name| short(name)).collect();
     imports.sort_unstable();
     imports.dedup();

@@ -4,11 +4,7 @@
 //! A host elsewhere is only ever changed when it was named: what an author saves must not end up in a router
 //! that happens to run on this machine.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use tokio::time::timeout;
@@ -19,7 +15,7 @@ use crate::{
         admin_client::{AdminClient, URL_VARIABLE},
         local_host::{LocalHost, Setup, keep_logs},
         plugin::{
-            build::put_in_place,
+            build::{Built, put_in_place},
             check::misfit_as_text,
             deploy,
             test::{settings_of, stem},
@@ -102,8 +98,8 @@ impl Target {
     }
 
     /// Returns when it serves, as far as that can be known.
-    pub async fn deploy(&self, component: &Path, checked: &CheckedPlugin) -> Result<(), Failed> {
-        let bytes = std::fs::read(component).map_err(|fault| Failed::Other(fault.into()))?;
+    pub async fn deploy(&self, built: &Built, checked: &CheckedPlugin) -> Result<(), Failed> {
+        let bytes = std::fs::read(&built.path).map_err(|fault| Failed::Other(fault.into()))?;
         let file = format!("{}.wasm", checked.plugin);
         match self {
             Self::Admin { client, .. } => {
@@ -124,7 +120,7 @@ impl Target {
                         };
                         match &status.last_error {
                             Some(misfit) if status.last_error != before => {
-                                return Err(Failed::Unfit(misfit_as_text(&component.display().to_string(), misfit)));
+                                return Err(Failed::Unfit(misfit_as_text(&built.place(), misfit)));
                             }
                             None if status.state == State::Disabled => {
                                 return Err(Failed::Other(switched_off(&checked.plugin)));
