@@ -23,6 +23,8 @@ use super::{
 };
 use crate::config::{CanaryConfig, Config};
 
+mod files;
+
 const USERS: usize = 200;
 
 fn guest(version: &str) -> TestGuest {
