@@ -66,7 +66,8 @@ mod supervisor;
 #[cfg(test)]
 pub(crate) mod test_guest;
 #[cfg(test)]
-mod test_host;
+pub(crate) mod test_host;
+mod tightened;
 mod validate;
 pub(crate) mod version;
 
@@ -158,10 +159,11 @@ impl Plugins {
         let data_dir = &current.server.data_dir;
         let archive =
             Archive::open(data_dir).map_err(|source| PluginSetupError::Archive { path: data_dir.clone(), source })?;
-        let store = archive.store.clone();
+        let (store, expected) = (archive.store.clone(), archive.with_files());
         let mut supervisor =
             Supervisor::new(config.clone(), loader, archive, verdicts, metrics, tasks.clone(), stop.clone());
         let published = supervisor.published.clone();
+        directory.expect(expected);
         supervisor.first(directory.look().await).await;
         let (listener, directory_changes) = mpsc::channel(PENDING_LOOKS);
         tasks.spawn(directory.follow(listener, stop));

@@ -81,6 +81,16 @@ impl HostPattern {
         hosts && self.secure == other.secure && self.port == other.port
     }
 
+    /// Whether it includes all that another does.
+    pub fn covers(&self, other: &Self) -> bool {
+        let hosts = match (&self.host, &other.host) {
+            (Hosts::Below(a), Hosts::Below(b)) => b.ends_with(a.as_str()),
+            (Hosts::Exactly(_), Hosts::Below(_)) => false,
+            _ => self.overlaps(other),
+        };
+        hosts && self.secure == other.secure && self.port == other.port
+    }
+
     /// Whether what is sent there is encrypted.
     pub fn is_secure(&self) -> bool {
         self.secure
@@ -326,5 +336,18 @@ mod tests {
         assert!(!overlap("a.example", "b.example") && !overlap("a.example", "http://a.example"));
         assert!(!overlap("*.example", "example") && !overlap("a.example", "a.example:8443"));
         assert!(!overlap("*.example", "127.0.0.1"));
+    }
+
+    #[test]
+    fn a_pattern_covers_itself_and_what_is_below_it() {
+        let covers = |a: &str, b: &str| HostPattern::parse(a).unwrap().covers(&HostPattern::parse(b).unwrap());
+        assert!(
+            covers("a.example", "A.example") && covers("*.example", "a.example") && covers("127.0.0.1", "127.0.0.1")
+        );
+        assert!(covers("*.example", "*.b.example") && covers("*.example", "*.example"));
+        assert!(
+            !covers("*.b.example", "*.example") && !covers("a.example", "*.example") && !covers("*.example", "example")
+        );
+        assert!(!covers("a.example", "http://a.example") && !covers("*.example", "a.example:8443"));
     }
 }

@@ -55,6 +55,11 @@ impl Network {
         }
     }
 
+    /// Whether it contains all of another.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.bits <= other.bits && self.contains(other.address)
+    }
+
     fn first(&self) -> IpAddr {
         match self.address {
             IpAddr::V4(own) => IpAddr::V4((own.to_bits() & mask4(self.bits)).into()),
@@ -112,6 +117,17 @@ mod tests {
         check("fd00::/8", &["fd12:3456::1"], &["fe80::1", "fc00::1"]);
         check("::/0", &["::1", "2001:db8::1"], &["127.0.0.1"]);
         check("::1/128", &["::1"], &["::2"]);
+    }
+
+    #[test]
+    fn a_network_covers_itself_and_what_is_within_it() {
+        let covers = |a: &str, b: &str| Network::parse(a).unwrap().covers(&Network::parse(b).unwrap());
+        assert!(
+            covers("10.0.0.0/8", "10.0.0.0/8") && covers("10.0.0.0/8", "10.1.0.0/16") && covers("::/0", "fd00::/8")
+        );
+        assert!(
+            !covers("10.1.0.0/16", "10.0.0.0/8") && !covers("10.0.0.0/8", "11.0.0.1") && !covers("0.0.0.0/0", "::1")
+        );
     }
 
     #[test]

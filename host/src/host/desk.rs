@@ -78,7 +78,13 @@ impl PluginDesk for Desk {
             if sessions.by_id(&session_id).is_none() {
                 return Err(OperationError::NotNow(format!("there is no session {session_id:?}")));
             }
-            plugins.pin(&plugin, &session_id, &version, order).await
+            let pinned = plugins.pin(&plugin, &session_id, &version, order).await?;
+            // It may have ended while the version was made ready: nobody else will hear of its pin.
+            if sessions.by_id(&session_id).is_none() {
+                plugins.forget_session(&session_id);
+                return Err(OperationError::NotNow(format!("the session {session_id:?} has ended meanwhile")));
+            }
+            Ok(pinned)
         })
     }
 
@@ -99,5 +105,35 @@ impl PluginDesk for Desk {
     fn forget_state(&self, plugin: String, scope: Option<StateScope>, order: Order) -> Forgetting {
         let plugins = self.plugins.clone();
         Box::pin(async move { plugins.forget_state(&plugin, scope, &order).await })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        plugin::{Who, test_guest::TestGuest, test_host::Host},
+        session::{detached::Detached, test_session::session},
+    };
+
+    #[tokio::test]
+    async fn a_session_that_ends_while_its_version_is_made_ready_leaves_no_pin() {
+        let host = Host::start(&[("a", TestGuest::handling("1.0.0", &["ping"]))], |_| {}).await;
+        let order = || Order { by: "ops".into(), why: String::new() };
+        let component = TestGuest::handling("2.0.0", &["ping"]).build();
+        let deployment = Deployment { plugin: "a".into(), component, canary_percent: None };
+        host.plugins.deploy(deployment, order()).await.unwrap();
+        let sessions = Arc::new(Sessions::new(Arc::new(Detached::new(0))));
+        let one = session("s-1", None, "alice");
+        sessions.insert(one.clone());
+        let desk = Desk { plugins: host.plugins.clone(), sessions: sessions.clone() };
+        let mut pinning = desk.pin("a".into(), "s-1".into(), "1.0.0".into(), order());
+        assert!(futures_util::poll!(&mut pinning).is_pending());
+        sessions.remove(&one);
+        host.plugins.forget_session("s-1");
+        assert!(matches!(pinning.await, Err(OperationError::NotNow(why)) if why.contains("has ended")));
+        let who = Who { tenant: None, subject: "alice", session_id: "s-1" };
+        host.until(|| host.route_of("ping", &who), |route| route == "a 2.0.0", "no pin").await;
+        host.stop().await;
     }
 }

@@ -102,6 +102,11 @@ impl Arrivals {
         steps
     }
 
+    /// It was here before the first look: if it is not seen, it has gone.
+    pub fn expect(&mut self, name: Arc<str>, now: Instant) {
+        self.files.entry(name).or_insert(Entry::Missing { since: now });
+    }
+
     /// What was taken was not whole: wait until it settles, then take it again.
     pub fn wait_for(&mut self, name: &Arc<str>, stamp: Stamp, now: Instant) {
         self.files.insert(name.clone(), Entry::Moving { stamp, since: now, began: now, reported: false });
@@ -237,6 +242,18 @@ mod tests {
         assert_eq!(play.look(160, None), "gone");
         assert_eq!(play.look(400, None), "");
         assert_eq!(play.file(500, 1, 10), "take");
+    }
+
+    #[test]
+    fn a_file_that_was_there_before_the_first_look_has_gone_if_two_looks_miss_it() {
+        let mut play = play();
+        play.arrivals.expect("a".into(), play.start);
+        assert_eq!(play.look(10, None), "");
+        assert_eq!(play.arrivals.next_look(), SETTLE);
+        assert_eq!(play.look(160, None), "gone");
+        play.arrivals.expect("a".into(), play.start);
+        assert_eq!(play.file(170, 1, 10), "take");
+        assert_eq!(play.look(180, Some(Sight::Unclear)), "");
     }
 
     #[test]

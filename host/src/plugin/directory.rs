@@ -44,6 +44,7 @@ pub(crate) enum Change {
     },
     Gone {
         name: Arc<str>,
+        source: PathBuf,
     },
 }
 
@@ -71,6 +72,13 @@ impl Directory {
             unreadable: false,
         };
         Ok(Self { looker: Arc::new(Mutex::new(looker)), sign, next_look: RESCAN })
+    }
+
+    /// Files that were here when somebody last looked. Those that are not found have gone.
+    pub fn expect(&self, names: impl IntoIterator<Item = Arc<str>>) {
+        let now = Instant::now();
+        let mut looker = self.looker.lock().unwrap_or_else(PoisonError::into_inner);
+        names.into_iter().for_each(|name| looker.arrivals.expect(name, now));
     }
 
     /// What has changed since the last look.
@@ -161,7 +169,7 @@ impl Looker {
             Step::Take { name, stamp, settled } => self.take(name, stamp, settled, now),
             Step::Gone { name } => {
                 self.digests.remove(&name);
-                Some(Change::Gone { name })
+                Some(Change::Gone { source: self.source(&name), name })
             }
             Step::Stuck { name } => {
                 let reason = format!(
@@ -269,7 +277,7 @@ mod tests {
         let describe = |change| match change {
             Change::Content { name, content: Ok(_), .. } => format!("{name} fits"),
             Change::Content { name, content: Err(failure), .. } => format!("{name} {failure}"),
-            Change::Gone { name } => format!("{name} gone"),
+            Change::Gone { name, .. } => format!("{name} gone"),
         };
         changes.into_iter().map(describe).collect()
     }

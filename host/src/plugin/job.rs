@@ -171,6 +171,9 @@ impl Outcome {
     }
 
     async fn prepare(&mut self, candidate: Good, loader: &Loader, serving: Option<&Arc<PluginVersion>>) -> bool {
+        // The same version with another config is nothing new to take over from, and what it takes away is not to
+        // hang on a guest that refuses its own export.
+        let serving = serving.filter(|serving| serving.digest != candidate.compiled.digest);
         match loader.ready(&candidate.compiled, &candidate.config, serving).await {
             Ok((version, first)) => self.ready = Some(Ready { version, made_of: candidate, first: Some(first) }),
             Err(fault) => self.fails(fault),

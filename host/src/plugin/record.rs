@@ -47,8 +47,8 @@ pub(crate) struct Record {
     /// What was last tried: an artefact's digest, with a config.
     attempted: Option<(Option<String>, PluginConfig)>,
     busy: bool,
-    /// Whether the job that is under way is about something that is not wanted any more: the file was deleted
-    /// since, or an operator chose another version.
+    /// Whether what comes of the job that is under way counts for nothing: the file was deleted since, or another
+    /// version was chosen.
     stale: bool,
     off: bool,
     since: SystemTime,
@@ -258,16 +258,13 @@ impl Record {
     /// A job has ended. Whether what it was about is still wanted, and was all the time.
     pub fn finished(&mut self, compiled: Option<Arc<Compiled>>) -> bool {
         self.busy = false;
-        if std::mem::take(&mut self.stale) || !self.present {
-            return false;
-        }
         if let Some(compiled) = compiled
             && self.newest.as_ref().is_some_and(|newest| newest.digest() == compiled.digest)
         {
             self.newest = Some(Newest::Compiled(compiled));
             self.changed = true;
         }
-        true
+        !std::mem::take(&mut self.stale) && self.present
     }
 
     /// Something else is active from the next snapshot on. Returns what has to be retired.
@@ -293,25 +290,45 @@ impl Record {
         retired
     }
 
-    /// An operator chose what is to be active, whatever was on its way.
-    pub fn chosen(&mut self, ready: Ready) -> Vec<Arc<PluginVersion>> {
+    /// The digest of what its file holds, if that is to serve and neither does yet nor is known to be unfit.
+    pub fn awaited(&self) -> Option<&str> {
+        let file = self.file.as_deref().filter(|_| self.busy || self.off)?;
+        let is_newest = self.newest.as_ref().is_some_and(|newest| newest.digest() == file);
+        (is_newest && self.lineage.active() != Some(file)).then_some(file)
+    }
+
+    /// Something is to be active. Unless it supersedes what is on its way, that goes on: from the beginning, for
+    /// it was held against what served before.
+    pub fn chosen(&mut self, ready: Ready, supersedes: bool) -> Vec<Arc<PluginVersion>> {
         self.present = true;
         self.stale = self.busy;
-        self.failure = None;
-        self.newest = Some(Newest::Compiled(ready.made_of.compiled.clone()));
+        if supersedes || self.awaited().is_none() {
+            self.is_newest(ready.made_of.clone());
+        } else {
+            self.attempted = None;
+        }
         if self.off {
             self.changed = true;
+            self.attempted = None;
             self.good = Some(ready.made_of);
             return vec![ready.version];
         }
         self.serves(ready)
     }
 
-    /// A version serves a share of users from the next snapshot on.
-    pub fn tries(&mut self, ready: Ready) -> Vec<Arc<PluginVersion>> {
+    /// This is what has to be kept up with the config.
+    fn is_newest(&mut self, made_of: Good) {
         self.failure = None;
-        // What is active is what has to be kept up with the config.
-        self.newest = self.good.as_ref().map(|good| Newest::Compiled(good.compiled.clone()));
+        self.attempted = Some((Some(made_of.compiled.digest.clone()), made_of.config));
+        self.newest = Some(Newest::Compiled(made_of.compiled));
+    }
+
+    /// A version serves a share of users from the next snapshot on, beside the active one.
+    pub fn tries(&mut self, ready: Ready) -> Vec<Arc<PluginVersion>> {
+        self.stale = self.busy;
+        if let Some(good) = self.good.clone() {
+            self.is_newest(good);
+        }
         let mut retired: Vec<_> = self.beside.put(ready).into_iter().collect();
         retired.extend(self.settle());
         retired
@@ -344,6 +361,11 @@ impl Record {
         self.busy
     }
 
+    /// The digest of what was last tried, if it was more than to build the old again.
+    pub fn tried(&self) -> Option<&str> {
+        self.attempted.as_ref()?.0.as_deref()
+    }
+
     /// Makes the next wish start over.
     pub fn try_again(&mut self) {
         if !self.busy {
@@ -358,6 +380,11 @@ impl Record {
             (_, Some(good)) => Some(&good.compiled.manifest),
             _ => None,
         }
+    }
+
+    /// Every version that serves somebody.
+    pub fn versions(&self) -> impl Iterator<Item = &Arc<PluginVersion>> {
+        self.serving.iter().chain(self.beside.versions())
     }
 
     /// Its part of a snapshot.

@@ -45,6 +45,12 @@ impl Archive {
         Ok(Self { store: Arc::new(store), book: Arc::new(book), remembered, untidy: true })
     }
 
+    /// Names the plugins that had a file when the last process heard of them.
+    pub fn with_files(&self) -> Vec<Arc<str>> {
+        let had_file = self.remembered.iter().filter(|(_, lineage)| lineage.file.is_some());
+        had_file.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Returns when the lineage is on the disk.
     async fn save(&self, plugin: &Arc<str>, lineage: &Lineage) -> Result<(), OperationError> {
         let (book, plugin, lineage) = (self.book.clone(), plugin.clone(), lineage.clone());

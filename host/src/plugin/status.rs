@@ -30,6 +30,8 @@ pub(crate) enum Stage {
     Handover,
     /// Its message types against those of other plugins.
     Claims,
+    /// It was still on its way when somebody chose another version.
+    Superseded,
 }
 
 impl Stage {
@@ -47,6 +49,7 @@ impl Stage {
             Self::SelfTest => "self_test",
             Self::Handover => "handover",
             Self::Claims => "claims",
+            Self::Superseded => "superseded",
         }
     }
 }

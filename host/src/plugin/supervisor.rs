@@ -2,8 +2,9 @@
 //! every plugin, starts jobs, and publishes a snapshot when one of them changed something.
 //!
 //! Invariant: what serves is only replaced by something that is ready, and only taken away when its
-//! file is deleted, or the operator switches it off or revokes an import that it needs. What operators
-//! ask for beside files and config is carried out in `rollout`, by the same task.
+//! file is deleted, or the operator switches it off, removes it, or takes grants or limits away with which it
+//! serves and without which it cannot be built again. What operators ask for beside files and config is carried
+//! out in `rollout`, by the same task.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -20,7 +21,7 @@ use super::{
     claims::Owners,
     directory::Change,
     job::{Job, Outcome, Ready},
-    loader::{Loader, missing_grants},
+    loader::Loader,
     operation::VersionSummary,
     record::{Arrival, Record, Wish},
     registry::Registry,
@@ -33,6 +34,7 @@ use super::{
         verdict::Verdicts,
     },
     status::{LoadFailure, Stage},
+    tightened::{out_of_service, tightened},
     version::PluginVersion,
 };
 use crate::{
@@ -205,10 +207,11 @@ impl Supervisor {
                 }
                 self.consider(&name);
             }
-            Change::Gone { name } => {
+            Change::Gone { name, source } => {
                 tracing::info!(plugin = %name, "the file was deleted: the plugin is unloaded");
                 self.count(&name, "removed");
                 let Some(record) = self.records.get_mut(&name) else { return };
+                record.source = source;
                 let old = record.removed();
                 self.retire(old);
                 self.file_is_gone(&name).await;
@@ -323,8 +326,13 @@ impl Supervisor {
             });
             match ready {
                 Some(ready) if record.lineage.active() == Some(ready.digest()) => self.swap(name, ready, began),
-                Some(ready) => self.file_is_ready(name, ready, began, &wanted).await,
-                None => self.revoke(name, &wanted),
+                Some(ready) if record.file.as_deref() == Some(ready.digest()) => {
+                    self.file_is_ready(name, ready, began, &wanted).await;
+                }
+                Some(ready) => {
+                    tracing::info!(plugin = %name, digest = ready.digest(), "not served: the file holds something else by now");
+                }
+                None => failure = failure.map(|failure| self.revoke(name, &wanted, failure)),
             }
         }
         match failure {
@@ -347,12 +355,20 @@ impl Supervisor {
         let Some(record) = self.records.get(name) else { return };
         let wanted = self.wanted(record);
         let Some(record) = self.records.get_mut(name) else { return };
-        let mut retired: Vec<_> = record.beside.finished(digest, outcome, &wanted).into_iter().collect();
-        retired.extend(record.settle());
-        if let Some(version) = record.beside.serving(digest) {
+        let unfit = outcome.ready.is_none();
+        let old = record.beside.finished(digest, outcome, &wanted);
+        let settled = record.settle();
+        let now = record.beside.serving(digest).cloned();
+        let problem = record.beside.problem(digest).cloned();
+        if let (Some(old), Some(problem)) = (&old, problem.filter(|_| unfit)) {
+            tracing::warn!(plugin = %name, %digest, %problem, "taken out of service");
+            self.tell_out_of_service(name, old, &problem);
+        }
+        // First, for the new one may have the same label.
+        self.retire(old.into_iter().chain(settled));
+        if let Some(version) = now {
             version.health.show();
         }
-        self.retire(retired);
     }
 
     fn swap(&mut self, name: &Arc<str>, ready: Ready, began: Instant) {
@@ -380,16 +396,20 @@ impl Supervisor {
         );
     }
 
-    /// What cannot be rebuilt because the operator revoked an import must not go on with it.
-    fn revoke(&mut self, name: &Arc<str>, wanted: &PluginConfig) {
-        let Some(record) = self.records.get_mut(name) else { return };
-        let Some(good) = record.good.as_ref().filter(|_| record.serving.is_some()) else { return };
-        let missing = missing_grants(&good.compiled, &wanted.grants);
-        if !missing.is_empty() {
-            tracing::warn!(plugin = %name, ?missing, "taken out of service: a grant that it needs was revoked");
-            let old = record.taken_out();
-            self.retire(old);
+    /// What cannot be built again must not go on with what the operator has taken away.
+    fn revoke(&mut self, name: &Arc<str>, wanted: &PluginConfig, failure: LoadFailure) -> LoadFailure {
+        let Some(record) = self.records.get_mut(name) else { return failure };
+        let Some(good) = record.good.as_ref().filter(|_| record.serving.is_some()) else { return failure };
+        let taken = tightened(good, wanted);
+        if taken.is_empty() {
+            return failure;
         }
+        tracing::warn!(plugin = %name, ?taken, "taken out of service: it serves with what was taken from it");
+        let old = record.taken_out();
+        let failure = out_of_service(failure, &taken);
+        old.iter().for_each(|old| self.tell_out_of_service(name, old, &failure));
+        self.retire(old);
+        failure
     }
 
     pub fn failed(&mut self, name: &Arc<str>, failure: LoadFailure, what: &'static str) {
@@ -403,10 +423,16 @@ impl Supervisor {
         self.count(name, stage.as_str());
     }
 
-    /// Lets versions finish what they are doing.
+    /// Lets versions finish what they are doing. What serves in the place of one is to be shown after this.
     pub fn retire(&self, versions: impl IntoIterator<Item = Arc<PluginVersion>>) {
-        for version in versions {
+        let versions: Vec<_> = versions.into_iter().collect();
+        for version in &versions {
             version.health.hide();
+            // Others may have the same label: it is what two components say of themselves.
+            let left = self.records.get(&version.name).into_iter().flat_map(Record::versions);
+            left.filter(|left| left.version == version.version).for_each(|left| left.health.show());
+        }
+        for version in versions {
             let stop = self.stop.clone();
             self.tasks.spawn(async move {
                 let finished = tokio::select! {

@@ -13,6 +13,9 @@ const REFUSAL_AT: i32 = 512;
 const TEXT_AT: i32 = 1_024;
 const HEAP_AT: i32 = 256 << 10;
 
+/// Pages that a self-test asks for.
+const MORE_PAGES: i32 = 64;
+
 /// A plugin to be made.
 #[derive(Debug, Clone)]
 pub(crate) struct TestGuest {
@@ -20,6 +23,7 @@ pub(crate) struct TestGuest {
     /// Interface and function, both without parameters.
     imports: Vec<(String, String, Option<ValType>)>,
     self_test: Option<Result<(), String>>,
+    self_test_grows: bool,
     handle: Handle,
     /// What it does when it is to leave or to take over.
     handover: Option<(Handover, Handover)>,
@@ -55,6 +59,7 @@ impl TestGuest {
             manifest: manifest.to_owned(),
             imports: Vec::new(),
             self_test: None,
+            self_test_grows: false,
             handle: Handle::Silent,
             handover: None,
             contract: contract(),
@@ -80,6 +85,18 @@ impl TestGuest {
 
     pub fn with_self_test(mut self, result: Result<(), &str>) -> Self {
         self.self_test = Some(result.map_err(str::to_owned));
+        self
+    }
+
+    /// Its self-test fails once it may have 8 MiB of memory.
+    pub fn that_fails_with_more_memory(mut self) -> Self {
+        self.self_test_grows = true;
+        self.with_self_test(Err("there is too much memory"))
+    }
+
+    /// Hands over nothing, and takes not even that.
+    pub fn that_imports_nothing(mut self) -> Self {
+        self.handover = Some((Handover::Agree, Handover::Refuse));
         self
     }
 
@@ -134,11 +151,9 @@ impl TestGuest {
 
     fn exported(&self) -> impl Iterator<Item = &'static str> {
         let handler = (!self.leave_out_handler).then_some("handler");
-        ["plugin"]
-            .into_iter()
-            .chain(handler)
-            .chain(self.self_test.is_some().then_some("health"))
-            .chain(self.handover.is_some().then_some("handover"))
+        let health = self.self_test.is_some().then_some("health");
+        let handover = self.handover.is_some().then_some("handover");
+        ["plugin"].into_iter().chain(handler).chain(health).chain(handover)
     }
 
     fn module(&self) -> Vec<u8> {
@@ -163,9 +178,12 @@ impl TestGuest {
             bodies.pop();
         }
         if let Some(result) = &self.self_test {
-            bodies.push(("health", "#self-test", 0, returning(if result.is_ok() { 0 } else { REFUSAL_AT })));
+            let body = match result {
+                Err(_) if self.self_test_grows => refusing_more_memory(),
+                result => returning(if result.is_ok() { 0 } else { REFUSAL_AT }),
+            };
+            bodies.push(("health", "#self-test", 0, body));
         }
-
         if let Some((export, import)) = self.handover {
             bodies.push(("handover", "#export-state", 0, export.body()));
             bodies.push(("handover", "#import-state", 2, import.body()));
@@ -239,6 +257,14 @@ fn words(values: &[i32]) -> Vec<u8> {
 fn returning(address: i32) -> Function {
     let mut function = Function::new([]);
     function.instructions().i32_const(address).end();
+    function
+}
+
+fn refusing_more_memory() -> Function {
+    let mut function = Function::new([]);
+    let mut code = function.instructions();
+    code.i32_const(0).i32_const(REFUSAL_AT);
+    code.i32_const(MORE_PAGES).memory_grow(0).i32_const(-1).i32_eq().select().end();
     function
 }
 

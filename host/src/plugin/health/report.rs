@@ -103,8 +103,10 @@ impl Report {
     }
 
     pub fn hide(&mut self) {
-        self.shown = false;
-        self.metrics.plugin_circuit.remove(&self.label);
+        // What was never shown has no sample of its own: one under its label is another version's.
+        if std::mem::take(&mut self.shown) {
+            self.metrics.plugin_circuit.remove(&self.label);
+        }
     }
 
     fn expose(&self, state: State) {

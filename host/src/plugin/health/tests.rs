@@ -93,6 +93,18 @@ fn the_circuit_is_shown_from_when_the_version_serves_until_it_does_not() {
 }
 
 #[test]
+fn a_version_that_was_never_shown_hides_no_other_one() {
+    let bench = Bench::new(|_| {});
+    let label = PluginVersionLabel { plugin: "fragile".into(), version: "1.0.0".into() };
+    let other = VersionHealth::new(label, &bench.config, bench.metrics.clone(), bench.now);
+    bench.health.show();
+    other.hide();
+    assert_eq!(bench.metric(CIRCUIT).as_deref(), Some("0"));
+    bench.health.hide();
+    assert_eq!(bench.metric(CIRCUIT), None);
+}
+
+#[test]
 fn a_probe_that_is_abandoned_makes_room_for_another() {
     let mut bench = Bench::new(|_| {});
     bench.open();

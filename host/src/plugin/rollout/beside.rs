@@ -12,8 +12,8 @@ use std::{
 
 use super::super::{
     job::{Good, Job, Newest, Outcome, Ready},
-    loader::missing_grants,
     status::LoadFailure,
+    tightened::{out_of_service, tightened},
     version::PluginVersion,
 };
 use crate::config::PluginConfig;
@@ -47,6 +47,10 @@ impl Other {
 impl Beside {
     pub fn serving(&self, digest: &str) -> Option<&Arc<PluginVersion>> {
         self.others.get(digest)?.serving.as_ref()
+    }
+
+    pub fn versions(&self) -> impl Iterator<Item = &Arc<PluginVersion>> {
+        self.others.values().filter_map(|other| other.serving.as_ref())
     }
 
     /// When a version began to serve beside the active one.
@@ -141,7 +145,7 @@ impl Beside {
     }
 
     /// A job has ended. Without a version that fits the wanted config, the one that serves goes on with
-    /// what it has, unless that was revoked.
+    /// what it has, unless some of that was taken away.
     pub fn finished(&mut self, digest: &str, outcome: Outcome, wanted: &PluginConfig) -> Option<Arc<PluginVersion>> {
         let Some(other) = self.others.get_mut(digest) else {
             return outcome.ready.map(|ready| ready.version);
@@ -162,8 +166,12 @@ impl Beside {
             return old;
         }
         other.problem = outcome.failure;
-        let revoked =
-            other.good.as_ref().is_some_and(|good| !missing_grants(&good.compiled, &wanted.grants).is_empty());
-        other.serving.take_if(|_| revoked)
+        let served = other.good.as_ref().filter(|_| other.serving.is_some());
+        let taken = served.map(|good| tightened(good, wanted)).unwrap_or_default();
+        if taken.is_empty() {
+            return None;
+        }
+        other.problem = other.problem.take().map(|problem| out_of_service(problem, &taken));
+        other.serving.take()
     }
 }

@@ -185,7 +185,7 @@ impl Supervisor {
     }
 
     async fn switch(&mut self, name: &Arc<str>, disabled: bool) -> Result<(), OperationError> {
-        self.change(name, |lineage| lineage.disabled = disabled).await
+        self.change(name, false, |lineage| lineage.disabled = disabled).await
     }
 
     /// Ends an `enable` whose plugin serves, or failed to: then it stays switched off.

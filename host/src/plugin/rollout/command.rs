@@ -108,6 +108,10 @@ impl Ticket {
     pub fn unasked(operation: &'static str, plugin: &str, order: &Order, began: Instant) -> Self {
         Self { event: AuditEvent::new(operation, plugin, order), began, answer: None }
     }
+
+    pub fn is_unasked(&self) -> bool {
+        self.answer.is_none()
+    }
 }
 
 /// An answer that is given when what it says can be seen.

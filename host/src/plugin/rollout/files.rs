@@ -5,8 +5,15 @@ use std::{collections::HashSet, sync::Arc, time::Instant};
 use tokio::task::spawn_blocking;
 
 use super::{
-    super::{job::Ready, operation::Order, record::Record, status::LoadFailure, supervisor::Supervisor},
-    audit::Granted,
+    super::{
+        job::Ready,
+        operation::{OperationError, Order},
+        record::Record,
+        status::{LoadFailure, Stage},
+        supervisor::Supervisor,
+        version::PluginVersion,
+    },
+    audit::{AuditEvent, Granted},
     carry_out::done,
     command::{Goal, Ticket},
 };
@@ -43,14 +50,24 @@ impl Supervisor {
     /// A file does not come to traffic.
     pub fn file_is_unfit(&mut self, name: &Arc<str>, failure: &LoadFailure) {
         let Some(record) = self.records.get(name) else { return };
-        let newest = record.newest.as_ref().map(|newest| newest.digest().to_owned());
-        if record.file.is_none() || newest.as_deref() == record.lineage.active() {
-            // What fails is not new.
+        // What was tried, for the file may hold something else by now. What is active fails, but is not new.
+        let tried = record.tried().filter(|tried| record.lineage.active() != Some(tried)).map(str::to_owned);
+        if tried.is_none() {
             return;
         }
         let mut ticket = Self::ticket_of_file(record, "deploy", "the file is new, or has changed", Instant::now());
-        ticket.event.digest = newest;
+        ticket.event.digest = tried;
         self.conclude(ticket, Err(failure.clone().into()));
+    }
+
+    /// An operator chose another version while what the file holds was on its way.
+    pub fn file_is_superseded(&mut self, name: &Arc<str>, digest: String, by: &str) {
+        let Some(record) = self.records.get_mut(name) else { return };
+        let problem = format!("{by} chose another version while it was on its way: to have it, deploy it");
+        record.failed(LoadFailure::new(Stage::Superseded, &problem));
+        let mut ticket = Self::ticket_of_file(record, "deploy", "the file is new, or has changed", Instant::now());
+        ticket.event.digest = Some(digest);
+        self.conclude(ticket, Err(OperationError::NotNow(problem)));
     }
 
     /// A file holds again what is active: whatever was tried beside it is over.
@@ -82,17 +99,26 @@ impl Supervisor {
         }
     }
 
-    /// The active version was built again, with other grants than before.
+    /// The active version was built again. An event, if it was with other grants or secrets than before.
     pub fn regranted(&self, name: &Arc<str>, ready: &Ready) {
         let Some(before) = self.records.get(name).and_then(|record| record.good.as_ref()) else { return };
-        if before.config.grants == ready.made_of.config.grants {
-            return;
-        }
-        let order = Order { by: "config".to_owned(), why: "the grants have changed".to_owned() };
-        let mut event = super::audit::AuditEvent::new("reload", name, &order);
-        event.digest = Some(ready.digest().to_owned());
-        event.version = Some(ready.version.version.to_string());
-        event.grants = Some(Granted::new(&ready.made_of.compiled.imports, &ready.version.grants));
+        let (before, now) = (&before.config, &ready.made_of.config);
+        let why = match (before.grants == now.grants, before.secrets == now.secrets) {
+            (true, true) => return,
+            (false, true) => "the grants have changed",
+            (true, false) => "the secrets have changed",
+            (false, false) => "the grants and the secrets have changed",
+        };
+        let mut event = event_of_config(name, &ready.version, why);
+        event.grants = Some(Granted::new(&ready.made_of));
+        self.published.audit.record(event);
+    }
+
+    /// A version was taken out of service: it cannot be built again without what was taken from it.
+    pub fn tell_out_of_service(&self, name: &Arc<str>, version: &PluginVersion, problem: &LoadFailure) {
+        let mut event = event_of_config(name, version, "it had more than the config gives");
+        event.outcome = "unfit";
+        event.problem = Some(problem.to_string());
         self.published.audit.record(event);
     }
 
@@ -122,4 +148,12 @@ impl Supervisor {
             tracing::warn!(%fault, "components that are not needed any more cannot be removed");
         }
     }
+}
+
+fn event_of_config(name: &str, version: &PluginVersion, why: &str) -> AuditEvent {
+    let order = Order { by: "config".to_owned(), why: why.to_owned() };
+    let mut event = AuditEvent::new("reload", name, &order);
+    event.digest = Some(version.digest.clone());
+    event.version = Some(version.version.to_string());
+    event
 }

@@ -20,13 +20,17 @@ use super::{
 impl Supervisor {
     pub async fn install(&mut self, name: &Arc<str>, goal: Goal, ready: Ready, mut ticket: Ticket) {
         let version = ready.version.clone();
-        let granted = Granted::new(&ready.made_of.compiled.imports, &version.grants);
+        let granted = Granted::new(&ready.made_of);
+        let superseded = self.superseded(name, &goal, &version.digest, &ticket);
         (ticket.event.digest, ticket.event.version) = (Some(version.digest.clone()), Some(version.version.to_string()));
         let answer = match self.place(name, goal, ready, &ticket).await {
             Ok(done) => {
                 ticket.event.grants = Some(granted);
                 ticket.event.percent = self.percent_of(name, &version.digest);
                 self.tell_of(&version, ticket.began);
+                if let Some(digest) = superseded {
+                    self.file_is_superseded(name, digest, &ticket.event.by);
+                }
                 Ok(done)
             }
             Err(error) => {
@@ -48,19 +52,25 @@ impl Supervisor {
         self.admit(&ready)?;
         let digest = ready.digest().to_owned();
         let is_deployment = matches!(goal, Goal::Deploy { .. });
-        let present = self.records.get(name).is_some_and(|record| record.present);
-        if !is_deployment && !present {
+        let record = self.records.get(name);
+        if !is_deployment && record.is_none_or(|record| !record.present) {
             return Err(OperationError::NotNow(format!("the file of {name:?} has been deleted meanwhile")));
         }
+        // What the host decided was about another version than the one that an operator or a file has brought since.
+        let active = record.and_then(|record| record.lineage.active());
+        if !is_deployment && ticket.is_unasked() && active != ticket.event.from_digest.as_deref() {
+            return Err(OperationError::NotNow(format!("another version of {name:?} has become active meanwhile")));
+        }
+        let supersedes = !ticket.is_unasked();
         let retired = match goal {
             Goal::Deploy { percent } => self.place_deployment(name, percent, ready, ticket).await?,
             Goal::Promote => {
-                self.change(name, |lineage| lineage.activate(&digest)).await?;
-                self.place_active(name, ready, true)
+                self.change(name, supersedes, |lineage| lineage.activate(&digest)).await?;
+                self.place_active(name, ready, true, supersedes)
             }
             Goal::Rollback => {
-                self.change(name, |lineage| lineage.roll_back(&digest)).await?;
-                self.place_active(name, ready, false)
+                self.change(name, supersedes, |lineage| lineage.roll_back(&digest)).await?;
+                self.place_active(name, ready, false, supersedes)
             }
             Goal::Pin { session_id } => self.place_pinned(name, &session_id, ready),
         };
@@ -97,11 +107,12 @@ impl Supervisor {
             lineage.deployed(version, percent);
             lineage.trim(kept, &pinned);
         };
-        let lineage = self.changed(name, change)?;
+        let supersedes = !ticket.is_unasked();
+        let lineage = self.changed(name, supersedes, change)?;
         match self.archive.save(name, &lineage).await {
             Ok(()) => {}
             // A restart will take the file for new, and do the same again.
-            Err(fault) if ticket.answer.is_none() => {
+            Err(fault) if ticket.is_unasked() => {
                 tracing::error!(plugin = %name, %fault, "a restart will not know of this version");
             }
             Err(fault) => {
@@ -113,15 +124,21 @@ impl Supervisor {
         }
         self.means(name, lineage);
         if percent == 0 {
-            return Ok(self.place_active(name, ready, true));
+            return Ok(self.place_active(name, ready, true, supersedes));
         }
         Ok(self.records.get_mut(name).map(|record| record.tries(ready)).unwrap_or_default())
     }
 
-    fn place_active(&mut self, name: &Arc<str>, ready: Ready, is_newer: bool) -> Vec<Arc<PluginVersion>> {
+    fn place_active(
+        &mut self,
+        name: &Arc<str>,
+        ready: Ready,
+        is_newer: bool,
+        supersedes: bool,
+    ) -> Vec<Arc<PluginVersion>> {
         let Some(record) = self.records.get_mut(name) else { return vec![ready.version] };
         let replaces = record.serving.is_some();
-        let retired = record.chosen(ready);
+        let retired = record.chosen(ready, supersedes);
         // What was rolled back to is not rolled back further, and what replaced nothing has nothing to go back to.
         record.took_over = (is_newer && replaces).then(Instant::now);
         retired
@@ -141,7 +158,7 @@ impl Supervisor {
 
     /// The active version has everybody again.
     pub async fn end_canary(&mut self, name: &Arc<str>, ticket: &Ticket) -> Result<Done, OperationError> {
-        self.change(name, |lineage| lineage.canary = None).await?;
+        self.change(name, false, |lineage| lineage.canary = None).await?;
         let unknown = || OperationError::UnknownPlugin(name.to_string());
         let record = self.records.get_mut(name).ok_or_else(unknown)?;
         let retired = record.settle();
@@ -150,19 +167,32 @@ impl Supervisor {
         Ok(done)
     }
 
-    /// Changes what is meant, on the disk first.
-    pub async fn change(&mut self, name: &Arc<str>, change: impl FnOnce(&mut Lineage)) -> Result<(), OperationError> {
-        let lineage = self.changed(name, change)?;
+    /// Changes what is meant, on the disk first. `supersedes`: instead of what the file holds.
+    pub async fn change(
+        &mut self,
+        name: &Arc<str>,
+        supersedes: bool,
+        change: impl FnOnce(&mut Lineage),
+    ) -> Result<(), OperationError> {
+        let lineage = self.changed(name, supersedes, change)?;
         self.archive.save(name, &lineage).await?;
         self.means(name, lineage);
         Ok(())
     }
 
-    fn changed(&self, name: &Arc<str>, change: impl FnOnce(&mut Lineage)) -> Result<Lineage, OperationError> {
+    fn changed(
+        &self,
+        name: &Arc<str>,
+        supersedes: bool,
+        change: impl FnOnce(&mut Lineage),
+    ) -> Result<Lineage, OperationError> {
         let record = self.records.get(name).ok_or_else(|| OperationError::UnknownPlugin(name.to_string()))?;
         let mut lineage = record.lineage.clone();
-        // Whoever changes something does so in view of what the file holds now.
-        lineage.file.clone_from(&record.file);
+        // Whoever changes something does so in view of what the file holds now. If that is still on its way, and not
+        // superseded, a restart has to find it new.
+        if supersedes || record.awaited().is_none() {
+            lineage.file.clone_from(&record.file);
+        }
         change(&mut lineage);
         Ok(lineage)
     }
@@ -177,6 +207,13 @@ impl Supervisor {
     fn percent_of(&self, name: &Arc<str>, digest: &str) -> Option<u32> {
         let trial = self.records.get(name)?.lineage.canary.as_ref()?;
         (trial.digest == digest).then_some(trial.percent)
+    }
+
+    /// What a file holds that is on its way, if this is an operator's order to serve something else.
+    fn superseded(&self, name: &Arc<str>, goal: &Goal, digest: &str, ticket: &Ticket) -> Option<String> {
+        let chooses = !ticket.is_unasked() && !matches!(goal, Goal::Pin { .. });
+        let awaited = self.records.get(name)?.awaited().filter(|awaited| chooses && *awaited != digest)?;
+        Some(awaited.to_owned())
     }
 
     /// A version that was made for nothing, unless it serves already.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    super::{operation::Order, record::Record, supervisor::Supervisor},
+    super::{operation::Order, record::Record, supervisor::Supervisor, version::PluginVersion},
     command::{Command, Ticket},
     verdict::Verdict,
 };
@@ -44,31 +44,47 @@ impl Supervisor {
         let active = record.serving.as_ref()?;
         let config = self.config.load();
         let config = config.plugin(&record.name);
-        if let Some(canary) = record.canary() {
-            let back = |why| Some((Command::Rollback { to: None }, why));
-            // It is on trial for as long as it is the canary.
-            let since = record.beside.since(&canary.version.digest).unwrap_or(now);
-            if let Some(why) = self.verdicts.failing_since_swap(&canary.version, since, Duration::MAX) {
-                return back(why);
-            }
-            return match self.verdicts.compare(active, &canary.version, &config.canary, now) {
-                Verdict::Worse(why) => back(why),
-                Verdict::Keep if is_over(record, config.canary.promote_after) => {
-                    let why = "it was not worse than the active version for `promote_after`";
-                    Some((Command::Promote, why.to_owned()))
-                }
-                Verdict::Keep | Verdict::NotYet => None,
-            };
+        // First: what most users have matters more than what some have.
+        if let Some((before, why)) = self.active_fails(record, active, config.health.rollback_window, now) {
+            return Some((Command::Rollback { to: Some(before) }, why));
         }
+        let canary = record.canary()?;
+        let back = |why| Some((Command::Rollback { to: None }, why));
+        // It is on trial for as long as it is the canary.
+        let since = record.beside.since(&canary.version.digest).unwrap_or(now);
+        if let Some(why) = self.verdicts.failing_since_swap(&canary.version, since, Duration::MAX) {
+            return back(why);
+        }
+        match self.verdicts.compare(active, &canary.version, &config.canary, now) {
+            Verdict::Worse(why) => back(why),
+            Verdict::Keep if is_over(record, config.canary.promote_after) => {
+                let why = "it was not worse than the active version for `promote_after`";
+                Some((Command::Promote, why.to_owned()))
+            }
+            Verdict::Keep | Verdict::NotYet => None,
+        }
+    }
+
+    /// If the active version fails so soon after it took over that the one before it is to serve: which, and why.
+    fn active_fails(
+        &self,
+        record: &Record,
+        active: &PluginVersion,
+        window: Duration,
+        now: Instant,
+    ) -> Option<(String, String)> {
         // It may have been seen a little later than it happened.
         let took_over = record.took_over?;
-        let window = config.health.rollback_window;
         if window.is_zero() || now.saturating_duration_since(took_over) > window + 2 * JUDGE_EVERY {
             return None;
         }
         let before = record.lineage.before()?.to_owned();
         let why = self.verdicts.failing_since_swap(active, took_over, window)?;
-        Some((Command::Rollback { to: Some(before) }, why))
+        let why = match &record.lineage.canary {
+            Some(_) => format!("{why}; the canary beside it ends with it"),
+            None => why,
+        };
+        Some((before, why))
     }
 }
 

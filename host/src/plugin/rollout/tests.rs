@@ -26,6 +26,8 @@ use crate::{
     config::{CanaryConfig, Config},
 };
 
+mod files;
+
 const USERS: usize = 200;
 
 fn guest(version: &str) -> TestGuest {
