@@ -169,6 +169,26 @@ async fn versions_are_deployed_tried_promoted_and_rolled_back_by_command() {
 }
 
 #[tokio::test]
+async fn a_plugin_without_a_file_is_removed_by_command_and_one_with_a_file_by_that() {
+    let server = Server::builder().plugin("state-probe", guest("state-probe")).start().await;
+    let one = guest("echo-v1").display().to_string();
+    printed(&server, &["plugin", "deploy", &one, "--name", "echo"]);
+    let mut client = Client::connect(&server, "alice").await;
+    assert_eq!(client.request("echo", json!({})).await["payload"]["version"], "1.0.0");
+    let said = printed(&server, &["plugin", "remove", "echo", "--why", "nobody needs it"]);
+    assert_eq!(said.trim(), "echo is removed");
+    assert_eq!(client.request("echo", json!({})).await["payload"]["code"], "UNKNOWN_MESSAGE_TYPE");
+    assert_eq!(server.ask_admin("/plugins/echo/versions").await.status, 404);
+    let trail = printed(&server, &["audit", "--plugin", "echo"]);
+    let removed = trail.lines().find(|line| line.contains("operation=remove outcome=done")).unwrap_or(&trail);
+    assert!(removed.contains("by=local") && removed.contains("why=\"nobody needs it\""), "{removed}");
+    let refused = operate(&server, &["plugin", "remove", "state-probe"]);
+    assert!(!refused.success && refused.stderr.contains("remove the file"), "{}", refused.stderr);
+    let unknown = operate(&server, &["plugin", "remove", "echo"]);
+    assert!(!unknown.success && unknown.stderr.contains("there is no plugin"), "{}", unknown.stderr);
+}
+
+#[tokio::test]
 async fn a_component_that_does_not_fit_is_refused_in_the_words_of_the_check() {
     let server = Server::start().await;
     let file = guest("stranger").display().to_string();

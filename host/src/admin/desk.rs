@@ -41,6 +41,9 @@ pub(crate) trait PluginDesk: Send + Sync {
 
     fn set_enabled(&self, plugin: String, enabled: bool, order: Order) -> Operation;
 
+    /// With all of its versions, if it has no file.
+    fn remove(&self, plugin: String, order: Order) -> Operation;
+
     fn state_usage(&self, plugin: &str) -> Result<StateUsage, OperationError>;
 
     /// In one scope, or in all.

@@ -1,4 +1,4 @@
-//! `/plugins`, to change something: deploy, promote, roll back, pin, switch off and on.
+//! `/plugins`, to change something: deploy, promote, roll back, pin, switch off and on, remove.
 //!
 //! An operation that has begun runs to its end even when its client leaves: half a deployment would be
 //! nobody's. Who did it is the name of the token, and why is what the request says.
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     auth::operator::Operator,
-    plugin::operation::{Deployment, Done, Order},
+    plugin::operation::{Deployment, Done, Order, Removed},
 };
 
 /// Components that are taken in at one time, because each is held in memory as a whole.
@@ -45,6 +45,15 @@ struct DeployParameters {
     /// `canary.percent` of the plugin says.
     #[param(minimum = 0, maximum = 99)]
     canary: Option<u32>,
+    /// Why, for the audit trail.
+    #[param(max_length = 500)]
+    why: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct RemoveParameters {
     /// Why, for the audit trail.
     #[param(max_length = 500)]
     why: Option<String>,
@@ -102,7 +111,7 @@ const REASON: &str = "send {\"why\":\"…\"}, or no body";
 
 pub(super) fn routes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::new()
-        .routes(routes!(deploy))
+        .routes(routes!(deploy, remove))
         .routes(routes!(promote))
         .routes(routes!(rollback))
         .routes(routes!(pin))
@@ -155,6 +164,30 @@ async fn deploy(
         })
     })
     .await
+}
+
+/// Remove a plugin that has no file
+///
+/// It is unloaded, and none of its versions can be gone back to. What it remembers stays. A plugin with a file in
+/// the plugin directory is removed by removing the file.
+#[utoipa::path(delete, path = "/plugins/{name}", tag = "plugins", params(("name" = String, Path), RemoveParameters),
+    responses(
+        (status = 200, description = "It is unloaded", body = Removed),
+        (status = 400, description = "A parameter is wrong", body = ErrorBody),
+        (status = 404, description = "There is no plugin of this name", body = ErrorBody),
+        (status = 409, description = "It has a file, or is being loaded", body = ErrorBody),
+        (status = 500, description = "The disk did not take it; the plugin stays", body = ErrorBody),
+        (status = 503, description = "The host is stopping", body = ErrorBody),
+    ))]
+async fn remove(
+    State(state): State<AdminState>,
+    Extension(operator): Extension<Operator>,
+    Name(plugin): Name,
+    Parameters(parameters): Parameters<RemoveParameters>,
+) -> Result<Json<Removed>, Problem> {
+    let order = order(operator, parameters.why.unwrap_or_default())?;
+    let Json(done) = run(&state, move |desk| desk.remove(plugin, order)).await?;
+    Ok(Json(Removed { plugin: done.plugin }))
 }
 
 /// Give the canary all users

@@ -19,6 +19,7 @@ mod logs;
 mod new;
 mod pin;
 mod promote;
+mod remove;
 mod rollback;
 mod state;
 mod test;
@@ -90,6 +91,10 @@ enum PluginCommand {
     Enable(enable::EnableArgs),
     /// Switch a plugin off: what it has begun finishes.
     Disable(enable::EnableArgs),
+    /// Unload a plugin that has no file, and forget its versions.
+    ///
+    /// One that has a file in the plugin folder is removed by removing the file. What it remembers stays: see `forget`.
+    Remove(remove::RemoveArgs),
     /// List the versions that are kept of a plugin.
     Versions(versions::VersionsArgs),
     /// Show how much a plugin remembers.
@@ -181,6 +186,7 @@ pub(crate) fn run(args: PluginArgs) -> anyhow::Result<()> {
         PluginCommand::Unpin(args) => wait(pin::unpin(args)),
         PluginCommand::Enable(args) => wait(enable::run(args, true)),
         PluginCommand::Disable(args) => wait(enable::run(args, false)),
+        PluginCommand::Remove(args) => wait(remove::run(args)),
         PluginCommand::Versions(args) => wait(versions::run(args)),
         PluginCommand::State(args) => wait(state::usage(args)),
         PluginCommand::Forget(args) => wait(state::forget(args)),

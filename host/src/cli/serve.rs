@@ -142,3 +142,16 @@ fn line(plugin: &PluginStatus) -> String {
     };
     format!("  {:<12} {version:<10} {what}\n", plugin.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_suggested_finds_the_host_as_it_is_printed() {
+        let hints = Hints { data_dir: " --data-dir data".to_owned(), connect: true };
+        let text = suggestions("ws://127.0.0.1:1/ws", &hints);
+        assert!(text.contains("switchboard connect --data-dir data ws://127.0.0.1:1/ws\n"), "{text}");
+        assert!(text.contains("switchboard token --sub alice --data-dir data\n"), "{text}");
+    }
+}

@@ -98,6 +98,11 @@ impl PluginDesk for Desk {
         Box::pin(async move { plugins.set_enabled(&plugin, enabled, order).await })
     }
 
+    fn remove(&self, plugin: String, order: Order) -> Operation {
+        let plugins = self.plugins.clone();
+        Box::pin(async move { plugins.remove(&plugin, order).await })
+    }
+
     fn state_usage(&self, plugin: &str) -> Result<StateUsage, OperationError> {
         self.plugins.state_usage(plugin)
     }

@@ -65,6 +65,12 @@ pub(crate) struct Done {
     pub took_ms: u64,
 }
 
+/// A plugin that was removed, with all of its versions. What it remembers stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Removed {
+    pub plugin: String,
+}
+
 /// Why an operation was not carried out. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OperationError {

@@ -26,6 +26,8 @@ pub(crate) struct Record {
     pub source: PathBuf,
     /// Whether its file is there, or it needs none.
     pub present: bool,
+    /// Whether its file is there, whatever it holds.
+    pub has_file: bool,
     /// What is meant to serve whom, across restarts.
     pub lineage: Lineage,
     /// Digest of what its file holds, if that can be a plugin.
@@ -82,6 +84,7 @@ impl Record {
             order,
             source: PathBuf::new(),
             present: false,
+            has_file: false,
             lineage,
             file: None,
             newest: None,
@@ -115,7 +118,7 @@ impl Record {
         content: Result<Validated, LoadFailure>,
     ) -> Result<Arrival, LoadFailure> {
         self.source = source;
-        self.present = true;
+        (self.present, self.has_file) = (true, true);
         self.changed = true;
         self.file = content.as_ref().ok().map(|validated| validated.captured.digest.clone());
         let active = self.lineage.active().map(str::to_owned);
@@ -157,7 +160,7 @@ impl Record {
 
     /// Its file is gone. Returns what has to be retired.
     pub fn removed(&mut self) -> Vec<Arc<PluginVersion>> {
-        self.present = false;
+        (self.present, self.has_file) = (false, false);
         self.stale = self.busy;
         self.lineage.removed();
         self.file = None;

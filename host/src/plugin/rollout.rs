@@ -51,6 +51,15 @@ impl Archive {
         had_file.map(|(name, _)| name.clone()).collect()
     }
 
+    /// Returns when there is no lineage on the disk.
+    async fn remove(&self, plugin: &Arc<str>) -> Result<(), OperationError> {
+        let (book, plugin) = (self.book.clone(), plugin.clone());
+        match spawn_blocking(move || book.remove(&plugin)).await {
+            Ok(removed) => removed.map_err(|fault| OperationError::NotStored(fault.to_string())),
+            Err(crash) => Err(OperationError::NotStored(crash.to_string())),
+        }
+    }
+
     /// Returns when the lineage is on the disk.
     async fn save(&self, plugin: &Arc<str>, lineage: &Lineage) -> Result<(), OperationError> {
         let (book, plugin, lineage) = (self.book.clone(), plugin.clone(), lineage.clone());

@@ -94,6 +94,8 @@ pub(crate) struct Supervisor {
     pub enabling: BTreeMap<Arc<str>, Ticket>,
     /// Answers to operations, to be given when the next snapshot is published.
     pub answers: Vec<Answered>,
+    /// Whether the next snapshot lacks a plugin that the last one had.
+    pub lost_one: bool,
     jobs: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// Of shared types, in the newest snapshot.
     owners: Owners,
@@ -133,6 +135,7 @@ impl Supervisor {
             operations: BTreeMap::new(),
             enabling: BTreeMap::new(),
             answers: Vec::new(),
+            lost_one: false,
             shown: Shown::default(),
             jobs: FuturesUnordered::new(),
             owners: Owners::new(),

@@ -59,7 +59,7 @@ fn every_reference_leads_to_a_schema_and_every_operation_says_what_it_is_for() {
 async fn every_operation_asks_for_the_scope_that_the_document_names() {
     let listener = Listener::start().await;
     let operations = operations(&document());
-    assert_eq!(operations.len(), 27, "a new route is seen here");
+    assert_eq!(operations.len(), 28, "a new route is seen here");
     for (method, path, operation) in operations {
         let needed = operation["security"][0]["token"][0].as_str().map(|scope| scope.parse::<Scope>().unwrap());
         let at = path.replace("{name}", "absent").replace("{id}", "absent").replace("{version}", "absent");
@@ -112,6 +112,8 @@ async fn answers_are_what_the_document_says() {
         ("GET", "/plugins/{name}/versions/{version}", "/plugins/absent/versions/1.0.0", "", b"", 404),
         ("GET", "/plugins/{name}/state", "/plugins/echo/state", "", b"", 200),
         ("GET", "/plugins/{name}/state", "/plugins/absent/state", "", b"", 404),
+        ("DELETE", "/plugins/{name}", "/plugins/echo?why=gone", "", b"", 200),
+        ("DELETE", "/plugins/{name}", "/plugins/late", "", b"", 409),
         ("DELETE", "/plugins/{name}/state", "/plugins/echo/state?scope=user&why=gone", "", b"", 200),
         ("DELETE", "/plugins/{name}/state", "/plugins/echo/state?scope=all", "", b"", 400),
         ("DELETE", "/plugins/{name}/state", "/plugins/absent/state", "", b"", 404),

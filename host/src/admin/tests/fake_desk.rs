@@ -124,6 +124,11 @@ impl PluginDesk for FakeDesk {
         Self::done(plugin)
     }
 
+    fn remove(&self, plugin: String, order: Order) -> Operation {
+        self.take(format!("remove {plugin}"), &order);
+        Self::done(plugin)
+    }
+
     fn state_usage(&self, plugin: &str) -> Result<StateUsage, OperationError> {
         known(plugin).map(|()| StateUsage::none(plugin))
     }

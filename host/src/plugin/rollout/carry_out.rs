@@ -83,6 +83,9 @@ impl Supervisor {
             ));
         }
         let record = self.records.get(name).ok_or_else(|| OperationError::UnknownPlugin(name.to_string()))?;
+        if matches!(command, Command::Remove) {
+            return self.remove(name, ticket).await.map(Step::Done);
+        }
         if !record.present {
             let problem = format!("the file of {name:?} was deleted: put it back, or deploy a version");
             return Err(OperationError::NotNow(problem));
@@ -98,7 +101,7 @@ impl Supervisor {
             Command::Enable => self.enable(name, ticket).await,
             Command::Disable => self.disable(name, ticket).await.map(Step::Done),
             // Handled above.
-            Command::Deploy { .. } => Err(OperationError::NotNow("a deployment needs no plugin".to_owned())),
+            Command::Deploy { .. } | Command::Remove => Err(OperationError::UnknownPlugin(name.to_string())),
         }
     }
 
@@ -182,6 +185,27 @@ impl Supervisor {
         let record = self.records.get(name).ok_or_else(|| OperationError::UnknownPlugin(name.to_string()))?;
         let digest = record.lineage.active().unwrap_or_default();
         Ok(done(name, &record.lineage, digest, ticket))
+    }
+
+    /// What was deployed without a file is unloaded, and nothing is left that could be rolled back to.
+    async fn remove(&mut self, name: &Arc<str>, ticket: &Ticket) -> Result<Done, OperationError> {
+        let record = self.records.get(name).ok_or_else(|| OperationError::UnknownPlugin(name.to_string()))?;
+        if record.has_file {
+            let file = record.source.display();
+            return Err(OperationError::NotNow(format!(
+                "{file} is in the plugin directory, which is what the host follows: remove the file"
+            )));
+        }
+        if record.is_busy() {
+            return Err(OperationError::NotNow(format!("{name:?} is being loaded: try again when that has ended")));
+        }
+        let done = done(name, &record.lineage, record.lineage.active().unwrap_or_default(), ticket);
+        self.archive.remove(name).await?;
+        let old = self.records.remove(name).map(|mut record| record.removed()).unwrap_or_default();
+        self.retire(old);
+        self.lost_one = true;
+        self.archive.untidy = true;
+        Ok(done)
     }
 
     async fn switch(&mut self, name: &Arc<str>, disabled: bool) -> Result<(), OperationError> {

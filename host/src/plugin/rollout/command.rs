@@ -49,6 +49,8 @@ pub(crate) enum Command {
     },
     Enable,
     Disable,
+    /// With all of its versions, if it has no file.
+    Remove,
 }
 
 impl Command {
@@ -62,6 +64,7 @@ impl Command {
             Self::Unpin { .. } => "unpin",
             Self::Enable => "enable",
             Self::Disable => "disable",
+            Self::Remove => "remove",
         }
     }
 }

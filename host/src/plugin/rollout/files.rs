@@ -124,10 +124,8 @@ impl Supervisor {
 
     /// A plugin whose file was deleted long ago.
     pub async fn forget(&mut self, name: &Arc<str>) {
-        let (book, plugin) = (self.archive.book.clone(), name.clone());
-        let removed = spawn_blocking(move || book.remove(&plugin)).await;
-        if !matches!(removed, Ok(Ok(()))) {
-            tracing::warn!(plugin = %name, "what is remembered of a plugin cannot be removed");
+        if let Err(fault) = self.archive.remove(name).await {
+            tracing::warn!(plugin = %name, %fault, "what is remembered of a plugin cannot be removed");
         }
         self.archive.untidy = true;
     }

@@ -82,6 +82,11 @@ impl Plugins {
         self.ask(plugin.into(), command, order, Instant::now()).await
     }
 
+    /// Unloads a plugin that has no file, and forgets its versions.
+    pub async fn remove(&self, plugin: &str, order: Order) -> Result<Done, OperationError> {
+        self.ask(plugin.into(), Command::Remove, order, Instant::now()).await
+    }
+
     /// The versions that a plugin can have, the newest first.
     pub fn versions(&self, plugin: &str) -> Result<Vec<VersionSummary>, OperationError> {
         let versions = self.published.versions.load();

@@ -76,6 +76,12 @@ impl Host {
         versions.iter().map(|v| format!("{} {}", v.version, role(v.role))).collect::<Vec<_>>().join(", ")
     }
 
+    /// Waits until the host has given everybody 1.0.0 again. An event comes a little before the snapshot.
+    async fn gone_back(&self) {
+        let look = || (self.told(1), self.users_of("ping", "a 1.0.0"));
+        self.until(look, |(told, users)| told == &["rollback done by host"] && *users == USERS, "a rollback").await;
+    }
+
     /// The newest events, the newest first, in a few words.
     fn told(&self, count: usize) -> Vec<String> {
         let events = self.plugins.audit().into_iter().take(count);
@@ -421,7 +427,7 @@ async fn a_version_whose_circuit_opens_under_its_users_gives_way() {
             context.caller.principal = Arc::new(Principal::named(None, user));
             version.handle(context, message).await.unwrap_err();
         }
-        host.until(|| host.told(1), |told| told == &["rollback done by host"], "a rollback").await;
+        host.gone_back().await;
         assert_eq!(host.users_of("ping", "a 1.0.0"), USERS);
     }
     host.stop().await;
@@ -433,7 +439,7 @@ async fn a_version_that_fails_right_after_it_took_over_gives_way_to_the_one_befo
     let host = watched(&told, |_| {}).await;
     *told.failing.lock().unwrap() = Some("2.0.0");
     host.deploy("a", &guest("2.0.0").build());
-    host.until(|| host.told(1), |told| told == &["rollback done by host"], "a rollback").await;
+    host.gone_back().await;
     assert_eq!((host.route("ping").as_str(), host.roles().as_str()), ("a 1.0.0", "2.0.0 kept, 1.0.0 active"));
     // Only once, and never the version that was gone back to.
     *told.failing.lock().unwrap() = Some("1.0.0");

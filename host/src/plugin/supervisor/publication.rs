@@ -31,7 +31,7 @@ impl Supervisor {
         // Every mark is taken, so that none is left for the next time.
         let changed =
             self.records.values_mut().filter_map(|record| std::mem::take(&mut record.changed).then_some(())).count();
-        if changed > 0 {
+        if std::mem::take(&mut self.lost_one) || changed > 0 {
             self.publish_snapshot();
         }
         self.answers.drain(..).for_each(Answered::send);

@@ -35,6 +35,8 @@ fn unfit(section: &mut PluginConfig) {
     section.limits.max_memory_bytes = 64 << 20;
 }
 
+type Change = fn(&mut PluginConfig);
+
 fn guest(types: &[&str]) -> TestGuest {
     TestGuest::handling("1.0.0", types).that_fails_with_more_memory()
 }
@@ -42,7 +44,7 @@ fn guest(types: &[&str]) -> TestGuest {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plugin_that_fails_when_it_is_built_again_does_not_keep_what_was_taken_from_it() {
     let host = Host::start(&[("a", guest(&["ping"]))], section("a", given)).await;
-    let taken: [(&str, fn(&mut PluginConfig)); 9] = [
+    let taken: [(&str, Change); 9] = [
         ("the host `b.example`", |section| section.grants.hosts = hosts(&["a.example"])),
         ("the tool `two`", |section| section.grants.tools = vec!["one".into()]),
         ("the topics `a/**`", |section| section.grants.topics = vec!["a/b".into()]),

@@ -33,7 +33,7 @@ async fn on_its_way(told: &Arc<Told>) -> (Host, Vec<Place>) {
 async fn rolled_back_by_the_host(told: &Arc<Told>) -> (Host, Vec<Place>) {
     let (host, places) = on_its_way(told).await;
     *told.failing.lock().unwrap() = Some("2.0.0");
-    host.until(|| host.told(1), |told| told == &["rollback done by host"], "a rollback").await;
+    host.gone_back().await;
     assert_eq!(host.route("ping"), "a 1.0.0");
     (host, places)
 }
@@ -120,13 +120,33 @@ async fn a_file_that_is_deleted_while_the_host_is_down_has_gone_and_is_new_when_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_file_is_removed_with_its_versions_and_what_has_one_is_not() {
+    let host = Host::start(&[("b", TestGuest::handling("1.0.0", &["pong"]))], |_| {}).await;
+    host.put(&guest("1.0.0"), None).await.unwrap();
+    host.put(&guest("2.0.0"), Some(10)).await.unwrap();
+    let done = host.plugins.remove("a", order()).await.unwrap();
+    assert_eq!((done.version.as_str(), host.told(1)), ("1.0.0", vec!["remove done by ops".to_owned()]));
+    assert!(host.route("ping").starts_with("unknown") && host.status("a").is_none());
+    assert!(matches!(host.plugins.remove("a", order()).await, Err(OperationError::UnknownPlugin(_))));
+    let refused = host.plugins.remove("b", order()).await.unwrap_err();
+    assert!(refused.to_string().contains("b.wasm is in the plugin directory"), "{refused}");
+    let folder = host.stop().await;
+    assert_eq!(fs::read_dir(folder.path().join("versions")).unwrap().count(), 1);
+    let host = Host::resume(folder, Arc::new(ByHealth), &[], |_| {}).await;
+    assert!(host.status("a").is_none());
+    host.put(&guest("1.0.0"), None).await.unwrap();
+    assert_eq!((host.route("ping").as_str(), host.roles().as_str()), ("a 1.0.0", "1.0.0 active"));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_active_version_that_fails_gives_way_also_while_there_is_a_canary() {
     let told = Arc::new(Told::default());
     let host = watched(&told, |_| {}).await;
     host.put(&guest("2.0.0"), None).await.unwrap();
     host.put(&guest("3.0.0"), Some(50)).await.unwrap();
     *told.failing.lock().unwrap() = Some("2.0.0");
-    host.until(|| host.told(1), |told| told == &["rollback done by host"], "a rollback").await;
+    host.gone_back().await;
     assert_eq!(
         (host.users_of("ping", "a 1.0.0"), host.roles().as_str()),
         (USERS, "3.0.0 kept, 2.0.0 kept, 1.0.0 active")
