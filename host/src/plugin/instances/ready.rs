@@ -295,6 +295,10 @@ impl Opened {
         }
     }
 
+    pub fn close(&self) {
+        self.serving().iter().for_each(|version| version.ready.close());
+    }
+
     fn versions(&self) -> MutexGuard<'_, Vec<Weak<PluginVersion>>> {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -303,6 +303,8 @@ impl SharedCapabilities {
             self.sweep();
         }
         self.sessions.clear();
+        // Instances and their version keep each other, and with them everything that the host opened.
+        self.opened.close();
     }
 
     /// Puts away what nobody needs at the moment, each plugin's in a task of its own: guests say what they
