@@ -1,7 +1,7 @@
 //! One event for everything that changes which version serves whom, whoever asked for it, under the
 //! target that audits are filtered by.
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 use super::super::{job::Good, operation::Order};
 use crate::config::{PluginConfig, Secret};
@@ -53,6 +53,29 @@ pub(crate) struct Granted {
     pub networks: Vec<String>,
     /// Names of credentials that the host adds, each with the header and the server.
     pub secrets: Vec<String>,
+}
+
+/// For people: `interfaces: http, state; hosts: https://api.example.com`, and nothing that was not given.
+impl fmt::Display for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lists = [
+            ("interfaces", &self.interfaces),
+            ("tools", &self.tools),
+            ("topics", &self.topics),
+            ("hosts", &self.hosts),
+            ("networks", &self.networks),
+            ("secrets", &self.secrets),
+        ];
+        let given = lists.iter().filter(|(_, list)| !list.is_empty());
+        let mut parts: Vec<String> = given.map(|(name, list)| format!("{name}: {}", list.join(", "))).collect();
+        if self.send_to_others {
+            parts.push("send_to_others".to_owned());
+        }
+        match parts.is_empty() {
+            true => f.write_str("nothing"),
+            false => f.write_str(&parts.join("; ")),
+        }
+    }
 }
 
 impl Granted {
@@ -114,7 +137,7 @@ impl AuditLog {
             percent = event.percent,
             session_id = event.session_id,
             problem = event.problem,
-            grants = event.grants.as_ref().map(tracing::field::debug),
+            grants = event.grants.as_ref().map(tracing::field::display),
             "plugin"
         );
         #[cfg(test)]
@@ -125,5 +148,28 @@ impl AuditLog {
     #[cfg(test)]
     pub fn newest(&self) -> Vec<AuditEvent> {
         self.told.lock().unwrap().iter().rev().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_are_told_without_what_was_not_given() {
+        let mut granted = Granted {
+            interfaces: Vec::new(),
+            tools: Vec::new(),
+            topics: Vec::new(),
+            send_to_others: false,
+            hosts: Vec::new(),
+            networks: Vec::new(),
+            secrets: Vec::new(),
+        };
+        assert_eq!(granted.to_string(), "nothing");
+        granted.interfaces = vec!["http".to_owned(), "state".to_owned()];
+        granted.hosts = vec!["https://api.example.com".to_owned()];
+        granted.send_to_others = true;
+        assert_eq!(granted.to_string(), "interfaces: http, state; hosts: https://api.example.com; send_to_others");
     }
 }
