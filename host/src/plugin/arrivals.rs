@@ -64,8 +64,19 @@ pub(crate) enum Step {
 #[derive(Debug, Clone, Copy)]
 enum Entry {
     Taken(Stamp),
-    Moving { stamp: Stamp, since: Instant, began: Instant, reported: bool },
-    Missing { since: Instant },
+    Moving {
+        stamp: Stamp,
+        since: Instant,
+        began: Instant,
+        reported: bool,
+    },
+    Missing {
+        since: Instant,
+    },
+    /// Known from before the first look, and not seen yet; `since` any file was seen.
+    Expected {
+        since: Option<Instant>,
+    },
 }
 
 /// The names that were seen.
@@ -90,11 +101,17 @@ impl Arrivals {
                 return true;
             }
             match *entry {
-                Entry::Missing { since } if now.duration_since(since) >= SETTLE => {
+                Entry::Missing { since } | Entry::Expected { since: Some(since) }
+                    if now.duration_since(since) >= SETTLE =>
+                {
                     steps.push(Step::Gone { name: name.clone() });
                     return false;
                 }
-                Entry::Missing { .. } => {}
+                Entry::Missing { .. } | Entry::Expected { since: Some(_) } => {}
+                // A folder without any file may be one whose volume is yet to come: nothing follows from that.
+                Entry::Expected { since: None } => {
+                    *entry = Entry::Expected { since: (!present.is_empty()).then_some(now) };
+                }
                 Entry::Taken(_) | Entry::Moving { .. } => *entry = Entry::Missing { since: now },
             }
             true
@@ -102,9 +119,9 @@ impl Arrivals {
         steps
     }
 
-    /// It was here before the first look: if it is not seen, it has gone.
-    pub fn expect(&mut self, name: Arc<str>, now: Instant) {
-        self.files.entry(name).or_insert(Entry::Missing { since: now });
+    /// It was here before the first look: if others are seen, and it is not, it has gone.
+    pub fn expect(&mut self, name: Arc<str>) {
+        self.files.entry(name).or_insert(Entry::Expected { since: None });
     }
 
     /// What was taken was not whole: wait until it settles, then take it again.
@@ -114,7 +131,8 @@ impl Arrivals {
 
     /// How soon to look again, if nothing calls for it earlier.
     pub fn next_look(&self) -> Duration {
-        let unsettled = self.files.values().any(|entry| !matches!(entry, Entry::Taken(_)));
+        let settled = |entry: &Entry| matches!(entry, Entry::Taken(_) | Entry::Expected { since: None });
+        let unsettled = self.files.values().any(|entry| !settled(entry));
         if unsettled { SETTLE } else { RESCAN }
     }
 }
@@ -123,7 +141,7 @@ fn arrive(name: &Arc<str>, entry: Option<Entry>, stamp: Stamp, now: Instant) -> 
     let take = |settled| (Entry::Taken(stamp), Some(Step::Take { name: name.clone(), stamp, settled }));
     match entry {
         // New, or back.
-        None | Some(Entry::Missing { .. }) => take(false),
+        None | Some(Entry::Missing { .. } | Entry::Expected { .. }) => take(false),
         // As it was.
         Some(entry @ Entry::Taken(old)) if old == stamp => (entry, None),
         // Another file in its place.
@@ -247,13 +265,25 @@ mod tests {
     #[test]
     fn a_file_that_was_there_before_the_first_look_has_gone_if_two_looks_miss_it() {
         let mut play = play();
-        play.arrivals.expect("a".into(), play.start);
-        assert_eq!(play.look(10, None), "");
+        play.arrivals.expect("b".into());
+        assert_eq!(play.file(10, 1, 10), "take");
         assert_eq!(play.arrivals.next_look(), SETTLE);
-        assert_eq!(play.look(160, None), "gone");
-        play.arrivals.expect("a".into(), play.start);
-        assert_eq!(play.file(170, 1, 10), "take");
+        assert_eq!(play.file(100, 1, 10), "", "too soon after the first");
+        assert_eq!(play.file(160, 1, 10), "gone");
+        play.arrivals.expect("a".into());
+        assert_eq!(play.file(170, 1, 10), "");
         assert_eq!(play.look(180, Some(Sight::Unclear)), "");
+    }
+
+    #[test]
+    fn nothing_has_gone_from_a_folder_in_which_no_file_was_seen_yet() {
+        let mut play = play();
+        play.arrivals.expect("a".into());
+        for millis in [0, 200, 60_000] {
+            assert_eq!(play.look(millis, None), "");
+        }
+        assert_eq!(play.arrivals.next_look(), RESCAN);
+        assert_eq!(play.file(60_010, 1, 10), "take");
     }
 
     #[test]

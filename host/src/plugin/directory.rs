@@ -76,9 +76,8 @@ impl Directory {
 
     /// Files that were here when somebody last looked. Those that are not found have gone.
     pub fn expect(&self, names: impl IntoIterator<Item = Arc<str>>) {
-        let now = Instant::now();
         let mut looker = self.looker.lock().unwrap_or_else(PoisonError::into_inner);
-        names.into_iter().for_each(|name| looker.arrivals.expect(name, now));
+        names.into_iter().for_each(|name| looker.arrivals.expect(name));
     }
 
     /// What has changed since the last look.

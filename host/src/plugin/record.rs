@@ -227,6 +227,27 @@ impl Record {
         })
     }
 
+    /// What serves with another config, built again without what is newer: that may not serve, whatever the config.
+    pub fn wish_again(&mut self, refused: &str, wanted: &PluginConfig) -> Option<Job> {
+        let newest = self.newest.as_ref().map(Newest::digest);
+        let older = [self.good.as_ref().map(|good| &*good.compiled.digest), self.fallback.as_ref().map(Newest::digest)];
+        if newest != Some(refused) || older.contains(&Some(refused)) {
+            return None;
+        }
+        let good = self.good.clone().filter(|good| self.serving.is_none() || good.config != *wanted);
+        let newest = self.fallback.clone().filter(|_| self.good.is_none());
+        if good.is_none() && newest.is_none() {
+            return None;
+        }
+        self.busy = true;
+        Some(Job { newest, good, fallback: None, wanted: wanted.clone(), serving: None })
+    }
+
+    /// Whether it was this config that was tried last.
+    pub fn has_tried(&self, wanted: &PluginConfig) -> bool {
+        self.attempted.as_ref().is_some_and(|(_, tried)| tried == wanted)
+    }
+
     fn wish_off(&mut self, wanted: &PluginConfig) -> Wish {
         let learn = self.learn(wanted);
         let was_off = std::mem::replace(&mut self.off, true);

@@ -313,20 +313,21 @@ impl Supervisor {
     }
 
     async fn followed(&mut self, name: &Arc<str>, outcome: Outcome, began: Instant) {
-        let Outcome { compiled, ready, mut failure, .. } = outcome;
+        let Outcome { compiled, mut ready, mut failure, .. } = outcome;
         let Some(record) = self.records.get_mut(name) else { return };
         let current = record.finished(compiled);
         let Some(record) = self.records.get(name) else { return };
         let wanted = self.wanted(record);
+        let mut again = None;
         // Of a file that was deleted, or a plugin that was switched off meanwhile, nothing is wanted.
         if current && wanted.enabled {
-            let ready = ready.and_then(|ready| match self.admit(&ready) {
-                Ok(()) => Some(ready),
-                Err(conflict) => {
-                    failure = Some(conflict);
-                    None
-                }
-            });
+            if let Some(conflict) = ready.as_ref().and_then(|ready| self.admit(ready).err()) {
+                failure = Some(conflict);
+                // What stands back for another plugin is no reason to leave what serves as it was.
+                let refused = ready.take();
+                again = refused.and_then(|refused| self.records.get_mut(name)?.wish_again(refused.digest(), &wanted));
+            }
+            let Some(record) = self.records.get(name) else { return };
             match ready {
                 Some(ready) if record.lineage.active() == Some(ready.digest()) => self.swap(name, ready, began),
                 Some(ready) if record.file.as_deref() == Some(ready.digest()) => {
@@ -335,8 +336,12 @@ impl Supervisor {
                 Some(ready) => {
                     tracing::info!(plugin = %name, digest = ready.digest(), "not served: the file holds something else by now");
                 }
+                None if again.is_some() => {}
                 None => failure = failure.map(|failure| self.revoke(name, &wanted, failure)),
             }
+        }
+        if let Some(job) = again {
+            self.start(name.clone(), job, Purpose::Follow);
         }
         match failure {
             Some(failure) if current => {
@@ -403,6 +408,10 @@ impl Supervisor {
     fn revoke(&mut self, name: &Arc<str>, wanted: &PluginConfig, failure: LoadFailure) -> LoadFailure {
         let Some(record) = self.records.get_mut(name) else { return failure };
         let Some(good) = record.good.as_ref().filter(|_| record.serving.is_some()) else { return failure };
+        if !record.has_tried(wanted) {
+            // It was changed meanwhile, and is tried next.
+            return failure;
+        }
         let taken = tightened(good, wanted);
         if taken.is_empty() {
             return failure;

@@ -45,6 +45,9 @@ const REPLACEMENTS: usize = 100;
 /// What allocators keep for themselves: pages that are free, but between others that are not.
 const MARGIN_BYTES: u64 = 16 << 20;
 
+/// The runtime's threads for what blocks come and go by themselves.
+const MARGIN_THREADS: usize = 3;
+
 /// What a process needs.
 #[derive(Debug, Clone, Copy)]
 struct Needs {
@@ -71,7 +74,7 @@ impl Needs {
             let now = Self::of(server);
             let fits = now.memory <= before.memory + MARGIN_BYTES
                 && now.descriptors <= before.descriptors
-                && now.threads <= before.threads;
+                && now.threads <= before.threads + MARGIN_THREADS;
             if fits {
                 return now;
             }

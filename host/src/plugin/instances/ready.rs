@@ -237,6 +237,8 @@ impl PluginVersion {
         while self.ready.lacks(self) {
             let kept = match self.refill().await {
                 Ok(live) => self.ready.give(self, live, Room::IfFree),
+                // Others start at the moment: nothing that this one did, and it is tried again soon.
+                Err(CallFailure::Busy { .. }) => return,
                 Err(failure) => {
                     // The next call meets it as well, and says so to its caller.
                     tracing::warn!(plugin = %self.name, %failure, "an instance could not be started ahead");

@@ -34,8 +34,8 @@ const PUT_AWAY_AT_ONCE: usize = 4;
 const PARKED_FOR: Duration = Duration::from_secs(24 * 3_600);
 
 /// How long the end of a session is remembered, so that a call which outlives it gets no place. Longer than
-/// any call may take.
-const ENDED_FOR: Duration = Duration::from_secs(600);
+/// any call may take, whose `deadline` is an hour at most.
+const ENDED_FOR: Duration = Duration::from_secs(4_000);
 
 /// Ended sessions that are remembered. Beyond it, a late call could make a place anew, which ends as an idle
 /// one does.
@@ -169,7 +169,9 @@ impl SessionInstances {
         let mut kept = self.kept();
         let Some(of_session) = kept.slots.get_mut(&found.session_id) else { return };
         // This one's, and the map's: a call that is about to begin would have a third.
-        if Arc::strong_count(&found.slot) <= 2 {
+        // One that has begun and ended since the slot was found empty has left something in it.
+        let is_empty = found.slot.try_lock().is_ok_and(|occupant| occupant.is_empty());
+        if is_empty && Arc::strong_count(&found.slot) <= 2 {
             of_session.remove(&found.plugin);
         }
         if of_session.is_empty() {

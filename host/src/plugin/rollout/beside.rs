@@ -166,7 +166,9 @@ impl Beside {
             return old;
         }
         other.problem = outcome.failure;
-        let served = other.good.as_ref().filter(|_| other.serving.is_some());
+        let tried = other.attempted.as_ref() == Some(wanted);
+        // What was changed meanwhile is tried next.
+        let served = other.good.as_ref().filter(|_| other.serving.is_some() && tried);
         let taken = served.map(|good| tightened(good, wanted)).unwrap_or_default();
         if taken.is_empty() {
             return None;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use serde_json::json;
+use switchboard_protocol::MessageType;
 
 use super::super::{
-    Who,
+    Route, Who,
     operation::{Deployment, Order},
     status::{LoadFailure, Stage},
     test_guest::TestGuest,
@@ -169,4 +170,31 @@ fn another_value_of_a_secret_takes_nothing_away() {
     assert_eq!(super::secrets(&one, &with("ONE", "b.example")), ["the secret `one`"]);
     assert_eq!(super::secrets(&one, &config), ["the secret `one`"]);
     assert_eq!(super::secrets(&config, &one), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_serves_follows_the_config_while_a_newer_file_stands_back_for_another_plugin() {
+    let host = Host::start(
+        &[("a", TestGuest::handling("1.0.0", &["ping"])), ("b", TestGuest::handling("1.0.0", &["other"]))],
+        section("a", given),
+    )
+    .await;
+    host.deploy("a", &TestGuest::handling("2.0.0", &["ping", "other"]).build());
+    host.failed("a", Stage::Claims, "other").await;
+    let mut lowered = 40;
+    for _ in 0..2 {
+        lowered -= 1;
+        host.reconfigure(section("a", |section| {
+            given(section);
+            section.limits.max_emissions = lowered;
+        }));
+        let anybody = Who { tenant: None, subject: "anybody", session_id: "any" };
+        let limit = || match host.plugins.registry().route(&MessageType::parse("ping").unwrap(), &anybody) {
+            Route::Handler(handler) => handler.version.limits.max_emissions,
+            _ => 0,
+        };
+        host.until(limit, |found| *found == lowered, "the lower limit").await;
+        assert_eq!(host.route("ping"), "a 1.0.0");
+    }
+    host.stop().await;
 }

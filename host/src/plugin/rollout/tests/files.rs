@@ -103,7 +103,8 @@ async fn of_two_files_in_a_row_the_second_serves_and_the_first_never_does() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_is_deleted_while_the_host_is_down_has_gone_and_is_new_when_it_comes_back() {
-    let host = Host::start(&[("a", guest("1.0.0"))], |_| {}).await;
+    let other = TestGuest::handling("1.0.0", &["pong"]);
+    let host = Host::start(&[("a", guest("1.0.0")), ("b", other)], |_| {}).await;
     host.deploy("a", &guest("2.0.0").build());
     host.routed("ping", "a 2.0.0").await;
     host.back(None).await.unwrap();
