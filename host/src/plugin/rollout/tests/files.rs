@@ -97,7 +97,7 @@ async fn of_two_files_in_a_row_the_second_serves_and_the_first_never_does() {
     arrives(&host, &guest("3.0.0")).await;
     drop(places);
     host.routed("ping", "a 3.0.0").await;
-    assert_eq!(host.roles(), "3.0.0 active, 1.0.0 kept");
+    host.until(|| host.roles(), |roles| roles == "3.0.0 active, 1.0.0 kept", "the versions").await;
     host.stop().await;
 }
 
