@@ -6,6 +6,9 @@ mod host;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 
+#[cfg(feature = "bench")]
+pub mod bench;
+
 mod admin;
 mod transport;
 

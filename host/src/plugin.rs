@@ -55,6 +55,8 @@ mod loader;
 #[cfg(test)]
 mod loading_tests;
 pub(crate) mod manifest;
+#[cfg(feature = "bench")]
+mod native;
 mod nearest;
 pub(crate) mod operation;
 mod record;

@@ -9,6 +9,7 @@ use anyhow::bail;
 
 mod announce;
 mod autobahn;
+mod bench;
 mod digest;
 mod languages;
 mod plugins;
@@ -29,6 +30,9 @@ Usage: cargo xtask COMMAND
   test              everything that has to pass, the cheap parts first
   autobahn [CASE...]
                     the WebSocket stack against the Autobahn cases: all, or such as 6.4.1 or '7.*'
+  bench SCENARIO [ARGS]
+                    a host under load, built as it would be released: see docs/performance.md; `bench counts` and
+                    `bench micro` are about single steps
   tidy              the arrows between modules, the homes of dependencies, the shape of files
   tools             what is needed beside cargo, and whether it is here
 ";
@@ -54,6 +58,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         ("plugins", rest) => plugins::run(&plugins::Options::parse(rest)?),
         ("test", []) => test::run(),
         ("autobahn", cases) => autobahn::run(cases),
+        ("bench", arguments) => bench::run(arguments),
         ("tidy", []) => tidy::run(),
         ("tools", []) => tools::run(),
         // Started by `serve`, as the reader of the host's output.

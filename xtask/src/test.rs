@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Plugins and test guests are workspaces of their own; natively they compile to one folder.
-const PLUGIN_WORKSPACES: [&str; 2] = ["plugins", "tests/guests"];
+const PLUGIN_WORKSPACES: [&str; 3] = ["plugins", "tests/guests", "bench/guests"];
 
 /// One thing to do.
 struct Step {
@@ -59,6 +59,9 @@ fn steps() -> Vec<Step> {
     steps.extend(for_plugins("lock file", &["metadata", "--locked", "--quiet", "--format-version", "1"]));
     let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     steps.push(cargo("clippy", "", &clippy));
+    // What only benchmarks are built with. Other features of the host alone: nothing below it is compiled again.
+    let measured = ["clippy", "--workspace", "--all-targets", "--features", "switchboard/bench", "--quiet", "--"];
+    steps.push(cargo("clippy of what is measured", "", &[&measured[..], &["-D", "warnings"]].concat()));
     steps.extend(for_plugins("clippy", &clippy));
     steps.push(documentation());
     // Always the whole workspace, of which targets are chosen: cargo compiles what it depends on anew for

@@ -14,7 +14,7 @@ use crate::{digest, process};
 
 /// The host's modules from the top down. A module may name those of lower rows, never its siblings.
 const LAYERS: [&[&str]; 6] = [
-    &["host", "fuzz"],
+    &["host", "fuzz", "bench"],
     &["transport", "admin", "cli"],
     &["dispatch"],
     &["auth", "admission", "session", "topic", "plugin", "tools", "backplane"],
@@ -75,7 +75,7 @@ pub fn run() -> anyhow::Result<()> {
 
 fn check_tree(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut files: Vec<PathBuf> = Vec::new();
-    for folder in ["protocol", "host", "plugin-sdk", "plugins", "tests", "xtask"] {
+    for folder in ["protocol", "host", "plugin-sdk", "plugins", "tests", "bench", "xtask"] {
         digest::collect(&root.join(folder), &mut files)?;
     }
     files.sort();

@@ -1,0 +1,19 @@
+//! The echo whose isolation is `shared`.
+
+use switchboard_sdk::{Context, Error, Isolation, Manifest, Message, Plugin};
+
+/// The plugin.
+#[derive(Debug, Default)]
+pub struct Echo;
+
+impl Plugin for Echo {
+    fn manifest() -> Manifest {
+        echo::manifest("echo-shared", Isolation::Shared)
+    }
+
+    fn handle(&mut self, _ctx: &Context, message: Message) -> Result<Option<Message>, Error> {
+        echo::answer(&message)
+    }
+}
+
+switchboard_sdk::register_plugin!(Echo);

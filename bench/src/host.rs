@@ -1,0 +1,218 @@
+//! The host that is measured: a process of its own with a folder of its own, on free ports, which ends with this value.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::token;
+
+/// From the start to listening; plugins are compiled meanwhile.
+const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// How often readiness is asked for.
+const READY_PAUSE: Duration = Duration::from_millis(1);
+
+/// No rate and no number of clients is to be refused: what gives way first is not what is measured. Everything else is
+/// the default.
+const SETTINGS: &str = r#"
+[limits]
+max_connections = 100000
+max_connections_per_user = 100000
+handshakes_per_second = 1000000
+handshake_burst = 1000000
+connection_messages_per_second = 1000000
+connection_message_burst = 1000000
+user_messages_per_second = 1000000
+user_message_burst = 1000000
+"#;
+
+/// What a host is started with.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The program.
+    pub program: PathBuf,
+    /// Where components are taken from.
+    pub components: PathBuf,
+    /// Their names.
+    pub plugins: Vec<String>,
+    /// What is logged. At `info`, each connection is.
+    pub log: String,
+    /// Lines for the end of its settings.
+    pub settings: String,
+}
+
+pub struct Host {
+    process: Child,
+    folder: TempDir,
+    pub address: SocketAddr,
+    admin: SocketAddr,
+    /// How long it took until it listened, and until it was ready.
+    pub started: (Duration, Duration),
+}
+
+impl Setup {
+    pub fn component(&self, name: &str) -> PathBuf {
+        self.components.join(format!("{name}.wasm"))
+    }
+
+    pub fn start(&self) -> anyhow::Result<Host> {
+        let folder = self.prepare()?;
+        Host::start_in(self, folder)
+    }
+
+    /// A folder that a host can be started in.
+    pub fn prepare(&self) -> anyhow::Result<TempDir> {
+        let folder = tempfile::tempdir().context("no temporary folder can be made")?;
+        let plugins = folder.path().join("plugins");
+        fs::create_dir(&plugins)?;
+        for name in &self.plugins {
+            let from = self.component(name);
+            fs::copy(&from, plugins.join(format!("{name}.wasm")))
+                .with_context(|| format!("{} cannot be copied", from.display()))?;
+        }
+        fs::write(folder.path().join("secret"), token::SECRET)?;
+        let settings = format!(
+            "[auth]\nkeys = [\"file:secret\"]\n[logging]\nfilter = \"{}\"\n{SETTINGS}\n{}\n",
+            self.log, self.settings
+        );
+        fs::write(folder.path().join("switchboard.toml"), settings)?;
+        Ok(folder)
+    }
+}
+
+impl Host {
+    pub fn start_in(setup: &Setup, folder: TempDir) -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        let log = File::create(folder.path().join("log")).context("the log cannot be made")?;
+        let mut process = command(&setup.program, folder.path())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("{} does not start", setup.program.display()))?;
+        let output = process.stdout.take().context("the output was taken already")?;
+        let mut host = Self {
+            process,
+            folder,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            started: Default::default(),
+        };
+        let line = first_line(output).with_context(|| format!("the host does not listen: {}", host.log()))?;
+        host.started.0 = begun.elapsed();
+        let line: Value = serde_json::from_str(&line).context("the host says something else than where it listens")?;
+        host.address = address_in(&line, "url")?;
+        host.admin = address_in(&line, "admin_url")?;
+        while !host.is_ready() {
+            if begun.elapsed() > START_LIMIT {
+                bail!("the host does not become ready: {}", host.log());
+            }
+            thread::sleep(READY_PAUSE);
+        }
+        host.started.1 = begun.elapsed();
+        Ok(host)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends it as an operator would, and returns its folder for the next one.
+    pub fn stop(mut self) -> anyhow::Result<TempDir> {
+        let status =
+            Command::new("kill").args(["-TERM", &self.id().to_string()]).status().context("kill does not run")?;
+        if !status.success() {
+            bail!("the host cannot be told to stop");
+        }
+        self.process.wait()?;
+        let another = tempfile::tempdir()?;
+        Ok(std::mem::replace(&mut self.folder, another))
+    }
+
+    /// Puts a component in place as documented: written aside, renamed in. The moment of the rename.
+    pub fn install(&self, name: &str, bytes: &[u8]) -> anyhow::Result<Instant> {
+        let aside = self.folder.path().join("aside");
+        fs::write(&aside, bytes).context("the component cannot be written")?;
+        let moment = Instant::now();
+        fs::rename(&aside, self.folder.path().join("plugins").join(format!("{name}.wasm")))
+            .context("the component cannot be renamed")?;
+        Ok(moment)
+    }
+
+    /// The end of what it logged, for whoever has to find out what went wrong.
+    pub fn log(&self) -> String {
+        let text = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().rev().take(20).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    fn is_ready(&self) -> bool {
+        let ask = || -> std::io::Result<bool> {
+            let mut stream = TcpStream::connect(self.admin)?;
+            write!(stream, "GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin)?;
+            let mut answer = String::new();
+            stream.take(4096).read_to_string(&mut answer)?;
+            Ok(answer.starts_with("HTTP/1.1 200"))
+        };
+        ask().unwrap_or(false)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Settings of the developer's own must not reach it.
+fn command(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (variable, _) in std::env::vars_os() {
+        if variable.to_string_lossy().starts_with("SWITCHBOARD_") {
+            command.env_remove(variable);
+        }
+    }
+    command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.arg("--config").arg(folder.join("switchboard.toml")).arg("--data-dir").arg(folder.join("data"));
+    command.arg("--plugin-dir").arg(folder.join("plugins"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+}
+
+fn first_line(output: impl std::io::Read + Send + 'static) -> anyhow::Result<String> {
+    let (sender, line) = mpsc::sync_channel(1);
+    thread::spawn(move || sender.send(BufReader::new(output).lines().next()));
+    line.recv_timeout(START_LIMIT)?.context("it ended")?.context("its output is no text")
+}
+
+fn address_in(line: &Value, name: &str) -> anyhow::Result<SocketAddr> {
+    let url = line[name].as_str().with_context(|| format!("no `{name}` in {line}"))?;
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or_default().parse().with_context(|| format!("{url} has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_out_of_urls() {
+        let line = json!({ "url": "ws://127.0.0.1:81/ws", "admin_url": "http://127.0.0.1:82" });
+        assert_eq!(address_in(&line, "url").unwrap().port(), 81);
+        assert_eq!(address_in(&line, "admin_url").unwrap().port(), 82);
+        assert!(address_in(&line, "other").is_err());
+    }
+}

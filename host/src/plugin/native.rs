@@ -1,0 +1,35 @@
+//! A handler without a sandbox, for benchmarks alone: what it costs is what a message costs that no plugin handles, so
+//! that the price of the sandbox is a ratio.
+//!
+//! It does the work of the benchmarks' echo plugins, and stands exactly where a version is asked. No build that users
+//! get has it: it takes the feature `bench`.
+
+use serde_json::{Value, json};
+use switchboard_protocol::MessageType;
+
+use super::{GuestMessage, failure::CallFailure};
+
+/// The type that is answered here, by whatever plugin it is declared.
+const TYPE: &str = "echo-native";
+const ANSWER: &str = "echo_result";
+
+/// As long as those that stand in the plugins.
+const BUILD: &str = "0000000000000000";
+
+/// The answer, if the message is one of these.
+pub(super) fn answer(message: &GuestMessage) -> Option<Result<Option<GuestMessage>, CallFailure>> {
+    (message.message_type.as_str() == TYPE).then(|| echo(message).map(Some))
+}
+
+fn echo(message: &GuestMessage) -> Result<GuestMessage, CallFailure> {
+    let payload: Value =
+        serde_json::from_str(&message.payload).map_err(|fault| CallFailure::Host(fault.to_string()))?;
+    let message_type = MessageType::parse(ANSWER).map_err(|fault| CallFailure::Host(fault.to_string()))?;
+    Ok(GuestMessage {
+        message_type,
+        payload: json!({ "build": BUILD, "payload": payload }).to_string(),
+        id: None,
+        correlation_id: None,
+        timestamp: message.timestamp,
+    })
+}
