@@ -42,7 +42,9 @@ fn time(components: &std::path::Path) -> ExitCode {
     let mut criterion = Criterion::default().configure_from_args();
     for name in bench::names() {
         match bench::step(&name, components) {
-            Ok(mut step) => _ = criterion.bench_function(&name, |bencher| bencher.iter(|| assert!(step(), "it failed"))),
+            Ok(mut step) => {
+                _ = criterion.bench_function(&name, |bencher| bencher.iter(|| assert!(step(), "it failed")))
+            }
             Err(fault) => {
                 eprintln!("{name}: {fault:#}");
                 return ExitCode::FAILURE;

@@ -21,7 +21,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{
-        Authenticator, keys, revocation::Revocations,
+        Authenticator, keys,
+        revocation::Revocations,
         signing::{TokenRequest, sign},
     },
     config::{Config, LiveConfig, check, raw::Sources},
@@ -63,9 +64,9 @@ const BOUNDS: Bounds = Bounds {
 #[must_use]
 pub fn names() -> Vec<String> {
     let sized = |word: &'static str| SIZES.into_iter().map(move |bytes| format!("{word}/{bytes}"));
-    let calls = ["native", "message", "shared"].into_iter().flat_map(|kind| {
-        SIZES.into_iter().map(move |bytes| format!("call-{kind}/{bytes}"))
-    });
+    let calls = ["native", "message", "shared"]
+        .into_iter()
+        .flat_map(|kind| SIZES.into_iter().map(move |bytes| format!("call-{kind}/{bytes}")));
     let (token, route) = (["token".to_owned()], ["route".to_owned()]);
     let ends = ["ring".to_owned(), "broadcast/1000".to_owned()];
     token.into_iter().chain(sized("decode")).chain(route).chain(calls).chain(sized("encode")).chain(ends).collect()
@@ -229,11 +230,8 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 fn config(folder: &Path) -> anyhow::Result<LiveConfig> {
-    let sources = Sources {
-        data_dir: Some(folder.to_owned()),
-        plugin_dir: Some(folder.join("plugins")),
-        ..Sources::default()
-    };
+    let sources =
+        Sources { data_dir: Some(folder.to_owned()), plugin_dir: Some(folder.join("plugins")), ..Sources::default() };
     let mut config: Config = check::check(&sources, None).context("the defaults have faults")?.config;
     config.limits.max_plugin_calls = CALLS;
     Ok(LiveConfig::new(config))

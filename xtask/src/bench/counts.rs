@@ -23,7 +23,8 @@ pub fn run(wanted: &[String]) -> anyhow::Result<()> {
     let program = built()?;
     let listed = Command::new(&program).arg("--steps").output().context("the benchmarks do not start")?;
     let listed = String::from_utf8(listed.stdout).context("the list of steps is no text")?;
-    let steps = listed.lines().filter(|step| wanted.is_empty() || wanted.iter().any(|word| step.contains(word.as_str())));
+    let steps =
+        listed.lines().filter(|step| wanted.is_empty() || wanted.iter().any(|word| step.contains(word.as_str())));
     println!("| step | instructions |\n| --- | --- |");
     for step in steps {
         let (few, many) = (instructions(&program, step, FEW)?, instructions(&program, step, MANY)?);
@@ -64,7 +65,8 @@ fn instructions(program: &str, step: &str, times: u64) -> anyhow::Result<u64> {
 
 /// The sum that callgrind writes at the end of its file.
 fn total(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")))?;
+    let line =
+        text.lines().find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")))?;
     line.split(' ').next()?.parse().ok()
 }
 
