@@ -25,17 +25,16 @@ const READY_PAUSE: Duration = Duration::from_millis(1);
 
 /// No rate and no number of clients is to be refused: what gives way first is not what is measured. Everything else is
 /// the default.
-const SETTINGS: &str = r#"
-[limits]
-max_connections = 100000
-max_connections_per_user = 100000
-handshakes_per_second = 1000000
-handshake_burst = 1000000
-connection_messages_per_second = 1000000
-connection_message_burst = 1000000
-user_messages_per_second = 1000000
-user_message_burst = 1000000
-"#;
+const SETTINGS: [&str; 8] = [
+    "limits.max_connections = 100000",
+    "limits.max_connections_per_user = 100000",
+    "limits.handshakes_per_second = 1000000",
+    "limits.handshake_burst = 1000000",
+    "limits.connection_messages_per_second = 1000000",
+    "limits.connection_message_burst = 1000000",
+    "limits.user_messages_per_second = 1000000",
+    "limits.user_message_burst = 1000000",
+];
 
 /// What a host is started with.
 #[derive(Debug, Clone)]
@@ -48,8 +47,8 @@ pub struct Setup {
     pub plugins: Vec<String>,
     /// What is logged. At `info`, each connection is.
     pub log: String,
-    /// Lines for the end of its settings.
-    pub settings: String,
+    /// Lines of its settings, which win over those above.
+    pub settings: Vec<String>,
 }
 
 pub struct Host {
@@ -82,12 +81,20 @@ impl Setup {
                 .with_context(|| format!("{} cannot be copied", from.display()))?;
         }
         fs::write(folder.path().join("secret"), token::SECRET)?;
-        let settings = format!(
-            "[auth]\nkeys = [\"file:secret\"]\n[logging]\nfilter = \"{}\"\n{SETTINGS}\n{}\n",
-            self.log, self.settings
-        );
+        let settings = self.settings();
         fs::write(folder.path().join("switchboard.toml"), settings)?;
         Ok(folder)
+    }
+}
+
+impl Setup {
+    fn settings(&self) -> String {
+        let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+        let given: Vec<String> = self.settings.iter().map(|line| key(line)).collect();
+        let defaults = SETTINGS.iter().filter(|line| !given.contains(&key(line))).map(|&line| line.to_owned());
+        let ours = ["auth.keys = [\"file:secret\"]".to_owned(), format!("logging.filter = \"{}\"", self.log)];
+        let lines: Vec<String> = ours.into_iter().chain(defaults).chain(self.settings.iter().cloned()).collect();
+        lines.join("\n")
     }
 }
 
@@ -207,6 +214,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_setting_that_is_given_replaces_ours() {
+        let setup = Setup {
+            program: PathBuf::new(),
+            components: PathBuf::new(),
+            plugins: Vec::new(),
+            log: "warn".to_owned(),
+            settings: vec!["limits.max_connections = 7".to_owned()],
+        };
+        let settings = setup.settings();
+        assert_eq!(settings.matches("limits.max_connections =").count(), 1, "{settings}");
+        assert!(settings.contains("limits.max_connections = 7") && settings.contains("logging.filter = \"warn\""));
+    }
 
     #[test]
     fn addresses_are_taken_out_of_urls() {

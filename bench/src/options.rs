@@ -36,7 +36,7 @@ pub struct Common {
     /// What the host logs; at `info`, each connection is
     #[arg(long, global = true, default_value = "warn")]
     pub log: String,
-    /// A line for the end of the host's settings, such as `sessions.max_detached_bytes = "1GiB"`
+    /// A line of the host's settings, such as `sessions.max_detached_bytes = "1GiB"`
     #[arg(long, global = true, value_name = "LINE")]
     pub setting: Vec<String>,
 }
@@ -75,7 +75,7 @@ impl Common {
             components: self.components.clone(),
             plugins: plugins.iter().map(|&name| name.to_owned()).collect(),
             log: self.log.clone(),
-            settings: self.setting.join("\n"),
+            settings: self.setting.clone(),
         }
     }
 }

@@ -1,7 +1,35 @@
 //! The host as it is measured: the product, and beside it a handler without a sandbox.
+//!
+//! With `--steps` and `--count` it is what callgrind counts: one program, because linking another takes minutes.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
+
+use switchboard::bench;
 
 fn main() -> ExitCode {
-    switchboard::cli::main()
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--steps"] => {
+            println!("{}", bench::names().join("\n"));
+            ExitCode::SUCCESS
+        }
+        ["--count", name, times, components] => count(name, times.parse().unwrap_or(0), Path::new(components)),
+        _ => switchboard::cli::main(),
+    }
+}
+
+/// Takes a step so many times.
+fn count(name: &str, times: u64, components: &Path) -> ExitCode {
+    match bench::step(name, components) {
+        Ok(mut step) if (0..times).all(|_| step()) => ExitCode::SUCCESS,
+        Ok(_) => {
+            eprintln!("{name} failed");
+            ExitCode::FAILURE
+        }
+        Err(fault) => {
+            eprintln!("{name}: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

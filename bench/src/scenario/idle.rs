@@ -76,12 +76,12 @@ impl Idle {
             (0..self.processes.max(1)).map(|_| Crew::start(host.address)).collect::<Result<Vec<_>, _>>()?;
         let meter = clients.iter().fold(Meter::new(host.id()), |meter, crew| meter.with(crew.process.id()));
         let mut steps = vec![self.measure(&meter, 0, Duration::ZERO)?];
-        let (mut open, mut failed) = (0, 0);
+        let (mut open, mut failed, processes) = (0, 0, clients.len());
         for &wanted in &self.steps {
             let begun = Instant::now();
             progress::stage(format!("opening up to {wanted} connections"));
             for (index, crew) in clients.iter_mut().enumerate() {
-                let share = |total: usize| total / self.processes + usize::from(index < total % self.processes);
+                let share = |total: usize| total / processes + usize::from(index < total % processes);
                 crew.order(share(wanted).saturating_sub(share(open)), index)?;
             }
             for crew in &mut clients {

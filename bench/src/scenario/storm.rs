@@ -46,7 +46,7 @@ impl Storm {
         progress::stage("starting the host");
         let mut setup = common.setup(&["system"]);
         // Room for everybody who is away: what is measured is the return, not who is given up.
-        setup.settings = format!("[sessions]\nmax_detached_bytes = \"4GiB\"\n{}", setup.settings);
+        setup.settings.push("sessions.max_detached_bytes = \"4GiB\"".to_owned());
         let host = setup.start()?;
         let meter = Meter::new(host.id());
         let mut engine = Engine::new(host.address, false)?;
