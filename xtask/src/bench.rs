@@ -38,7 +38,7 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
 
 fn load(arguments: &[String]) -> anyhow::Result<()> {
     eprintln!("building the host and the generator, as they would be released");
-    build("switchboard", &["--bin", HOST, "--features", "bench"])?;
+    build_host()?;
     build(GENERATOR, &[])?;
     components()?;
     let mut command = Command::new(program(GENERATOR));
@@ -51,6 +51,10 @@ fn micro(arguments: &[String]) -> anyhow::Result<()> {
     components()?;
     let mut command = cargo(&["bench", "-p", "switchboard", "--features", "bench", "--bench", "hot"]);
     process::run(command.arg("--").args(arguments))
+}
+
+fn build_host() -> anyhow::Result<()> {
+    build("switchboard", &["--bin", HOST, "--features", "bench"])
 }
 
 fn build(package: &str, arguments: &[&str]) -> anyhow::Result<()> {
@@ -76,7 +80,7 @@ fn components() -> anyhow::Result<()> {
         let sources = ["plugin-sdk", "wit", "host/src/cli/plugin", workspace].map(|path| root.join(path));
         let name = format!("bench-{}", workspace.replace('/', "-"));
         plugins::once(&name, &sources, "", || {
-            build("switchboard", &["--bin", HOST, "--features", "bench"])?;
+            build_host()?;
             eprintln!("building {workspace} into target/{COMPONENTS}");
             let mut command = Command::new(program(HOST));
             command.current_dir(&root).env("CARGO_TARGET_DIR", process::target().join("wasm"));

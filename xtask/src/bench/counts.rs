@@ -7,7 +7,6 @@ use std::{fs, process::Command};
 
 use anyhow::{Context as _, bail};
 
-use super::cargo;
 use crate::process;
 
 /// Repetitions: enough that what happens once in a while has happened, few enough for callgrind, which is fifty times
@@ -15,45 +14,29 @@ use crate::process;
 const FEW: u64 = 500;
 const MANY: u64 = 2_500;
 
-/// The name of what counts nothing else.
-const BENCH: &str = "hot";
-
 pub fn run(wanted: &[String]) -> anyhow::Result<()> {
+    super::build_host()?;
     super::components()?;
-    let program = built()?;
-    let listed = Command::new(&program).arg("--steps").output().context("the benchmarks do not start")?;
+    let listed =
+        Command::new(super::program(super::HOST)).arg("--steps").output().context("the host does not start")?;
     let listed = String::from_utf8(listed.stdout).context("the list of steps is no text")?;
     let steps =
         listed.lines().filter(|step| wanted.is_empty() || wanted.iter().any(|word| step.contains(word.as_str())));
     println!("| step | instructions |\n| --- | --- |");
     for step in steps {
-        let (few, many) = (instructions(&program, step, FEW)?, instructions(&program, step, MANY)?);
+        let (few, many) = (instructions(step, FEW)?, instructions(step, MANY)?);
         println!("| {step} | {} |", many.saturating_sub(few) / (MANY - FEW));
     }
     Ok(())
 }
 
-/// The benchmarks' program. cargo tells where it is in JSON, one object a line.
-fn built() -> anyhow::Result<String> {
-    let mut command = cargo(&["bench", "-p", "switchboard", "--features", "bench", "--bench", BENCH, "--no-run"]);
-    let output = command.args(["--message-format", "json"]).stderr(std::process::Stdio::inherit()).output()?;
-    if !output.status.success() {
-        bail!("`{}` failed", process::line(&command));
-    }
-    let text = String::from_utf8(output.stdout).context("cargo's messages are no text")?;
-    let mut programs = text.lines().filter_map(|line| {
-        let path = line.split_once("\"executable\":\"")?.1.split_once('"')?.0;
-        path.rsplit('/').next()?.starts_with(BENCH).then(|| path.to_owned())
-    });
-    programs.next_back().context("cargo does not say where the benchmarks are")
-}
-
-fn instructions(program: &str, step: &str, times: u64) -> anyhow::Result<u64> {
+fn instructions(step: &str, times: u64) -> anyhow::Result<u64> {
     let out = process::target().join("bench/callgrind.out");
     fs::create_dir_all(process::target().join("bench"))?;
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--quiet"]).arg(format!("--callgrind-out-file={}", out.display()));
-    command.arg(program).args(["--count", step, &times.to_string()]);
+    command.arg(super::program(super::HOST)).args(["--count", step, &times.to_string()]);
+    command.arg(process::target().join(super::COMPONENTS));
     let line = process::line(&command);
     let output = command.output().context("valgrind does not start (Debian: `valgrind`)")?;
     if !output.status.success() {
