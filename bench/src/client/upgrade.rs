@@ -3,7 +3,7 @@
 /// The key of the RFC's own example, and what a server has to make of it: whether a server understands the protocol is
 /// known by that, and random keys would say no more.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTzaQ9kYGzzhZRbK+xOo=";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// A response longer than this is no answer to a handshake.
 const MAX_RESPONSE: usize = 16 * 1024;

@@ -128,6 +128,7 @@ impl Echo {
             "msg/s",
             "ratio",
             "server us/msg",
+            "ratio by CPU",
             "added us",
             "p50 us",
             "p99 us",
@@ -165,7 +166,9 @@ impl Echo {
         let rate = of_all(Turn::rate);
         let ratio = median(pairs().map(|(one, base)| one.rate() / base.rate()));
         let cost = of_all(|turn| turn.cost(turn.spent.server));
-        let added = median(pairs().map(|(one, base)| one.cost(one.spent.server) - base.cost(base.spent.server)));
+        let cpu = |turn: &Turn| turn.cost(turn.spent.server);
+        let by_cpu = median(pairs().map(|(one, base)| cpu(base) / cpu(one)));
+        let added = median(pairs().map(|(one, base)| cpu(one) - cpu(base)));
         let client = of_all(|turn| turn.cost(turn.spent.clients));
         let (cores, others) =
             (of_all(|turn| turn.spent.cores(turn.spent.server)), of_all(|turn| turn.spent.cores(turn.spent.others)));
@@ -179,6 +182,7 @@ impl Echo {
             short(rate),
             short(ratio),
             short(cost),
+            short(by_cpu),
             short(added),
             p50,
             p99,
@@ -195,7 +199,7 @@ impl Echo {
             })
             .collect();
         let values = json!({
-            "payload": payload, "handler": name, "rate": rate, "ratio": ratio, "server_us": cost, "added_us": added,
+            "payload": payload, "handler": name, "rate": rate, "ratio": ratio, "ratio_by_cpu": by_cpu, "server_us": cost, "added_us": added,
             "client_us": client, "tally": all.to_json(), "rounds": rounds,
         });
         (row, values)
