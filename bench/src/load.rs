@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -22,6 +22,9 @@ use crate::{
     progress,
     tally::{InFlight, Tally},
 };
+
+/// Stretches of load in this process so far, of all threads.
+static STRETCHES: AtomicU64 = AtomicU64::new(1);
 
 /// How messages look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +156,8 @@ impl<'a> Load<'a> {
         self.begun = Some(now);
         self.places = engine.places();
         let count = self.places.last().map_or(0, |last| last + 1);
-        self.waiting.resize_with(count, InFlight::default);
+        let stretch = STRETCHES.fetch_add(1, Relaxed);
+        self.waiting.resize_with(count, || InFlight::of_stretch(stretch));
         if let Pace::Closed { in_flight } = self.pace {
             for place in self.places.clone() {
                 (0..in_flight).for_each(|_| self.ask(engine, place, now));
@@ -225,7 +229,8 @@ impl Driver for Load<'_> {
         if let Some(waiting) = self.waiting.get_mut(id) {
             self.tally.lost += waiting.len() as u64;
             self.unanswered -= waiting.len();
-            *waiting = InFlight::default();
+            // Its place may be somebody else's next, whose numbers must not be these.
+            *waiting = InFlight::of_stretch(STRETCHES.fetch_add(1, Relaxed));
         }
     }
 

@@ -106,6 +106,8 @@ impl Tally {
 /// Messages of one connection that wait for their answers.
 #[derive(Debug, Default)]
 pub struct InFlight {
+    /// Of the first message in each slot.
+    first: u64,
     slots: Vec<Slot>,
     free: Vec<usize>,
 }
@@ -120,11 +122,20 @@ struct Slot {
 /// Of a number, what names the slot.
 const SLOT_BITS: u32 = 20;
 
+/// Of a number, what tells the messages of a slot apart within a stretch: more than one slot can have.
+const SERIAL_BITS: u32 = 30;
+
 impl InFlight {
+    /// For a stretch of its own: no number of another stretch comes again. The host answers a message whose `id` it has
+    /// seen from its record, and what would be measured is that.
+    pub fn of_stretch(stretch: u64) -> Self {
+        Self { first: stretch << SERIAL_BITS, ..Self::default() }
+    }
+
     /// A message that was due then. Returns the number that it has to carry.
     pub fn begin(&mut self, due: Instant) -> u64 {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { serial: 0, since: None });
+            self.slots.push(Slot { serial: self.first, since: None });
             self.slots.len() - 1
         });
         let slot = &mut self.slots[index];
@@ -161,6 +172,21 @@ mod tests {
         assert_ne!(third, second);
         assert_eq!((waiting.end(second), waiting.end(third), waiting.end(first)), (None, Some(now), Some(now)));
         assert_eq!((waiting.len(), waiting.end(u64::MAX)), (0, None));
+    }
+
+    #[test]
+    fn no_number_comes_again_in_another_stretch() {
+        let now = Instant::now();
+        let of = |stretch: u64| {
+            let mut waiting = InFlight::of_stretch(stretch);
+            let numbers: Vec<u64> = (0..4).map(|_| waiting.begin(now)).collect();
+            assert!(numbers.iter().all(|number| waiting.end(*number) == Some(now)));
+            numbers.into_iter().chain((0..4).map(|_| waiting.begin(now)).collect::<Vec<_>>()).collect::<Vec<u64>>()
+        };
+        let mut all: Vec<u64> = (1..5).flat_map(of).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 32);
     }
 
     #[test]
