@@ -21,9 +21,10 @@ fn main() -> ExitCode {
 
 /// Takes a step so many times.
 fn count(name: &str, times: u64, components: &Path) -> ExitCode {
-    match bench::step(name, components) {
-        Ok(mut step) if (0..times).all(|_| step()) => ExitCode::SUCCESS,
-        Ok(_) => {
+    let taken = bench::step(name, components).map(|mut step| (0..times).all(|_| step()));
+    match taken {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
             eprintln!("{name} failed");
             ExitCode::FAILURE
         }
