@@ -46,8 +46,10 @@ const RECEIVERS: usize = 1_000;
 /// For a call into a plugin; nothing here takes as long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// No more address space than callgrind can follow.
+/// Calls at one time, and instances that wait: so few that callgrind can follow the address space that is reserved for
+/// them. The defaults reserve ten times what it has.
 const CALLS: usize = 4;
+const KEPT: usize = 16;
 
 const SIZES: [usize; 3] = [200, 2_048, 10_240];
 
@@ -234,5 +236,6 @@ fn config(folder: &Path) -> anyhow::Result<LiveConfig> {
         Sources { data_dir: Some(folder.to_owned()), plugin_dir: Some(folder.join("plugins")), ..Sources::default() };
     let mut config: Config = check::check(&sources, None).context("the defaults have faults")?.config;
     config.limits.max_plugin_calls = CALLS;
+    config.limits.max_kept_instances = KEPT;
     Ok(LiveConfig::new(config))
 }

@@ -23,11 +23,23 @@ pub fn run(wanted: &[String]) -> anyhow::Result<()> {
     let steps =
         listed.lines().filter(|step| wanted.is_empty() || wanted.iter().any(|word| step.contains(word.as_str())));
     println!("| step | instructions |\n| --- | --- |");
+    let mut faults = Vec::new();
     for step in steps {
-        let (few, many) = (instructions(step, FEW)?, instructions(step, MANY)?);
-        println!("| {step} | {} |", many.saturating_sub(few) / (MANY - FEW));
+        // One that cannot be counted hides no other.
+        match each(step) {
+            Ok(count) => println!("| {step} | {count} |"),
+            Err(fault) => faults.push(format!("{step}: {fault:#}")),
+        }
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
     }
     Ok(())
+}
+
+/// Of one repetition.
+fn each(step: &str) -> anyhow::Result<u64> {
+    Ok(instructions(step, MANY)?.saturating_sub(instructions(step, FEW)?) / (MANY - FEW))
 }
 
 fn instructions(step: &str, times: u64) -> anyhow::Result<u64> {
