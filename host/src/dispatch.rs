@@ -18,6 +18,7 @@ mod discovery;
 mod handling;
 mod host_message;
 mod lifecycle;
+mod offers;
 mod persistence;
 mod publish;
 pub(crate) mod reply;

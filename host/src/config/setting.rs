@@ -151,6 +151,12 @@ pub(crate) const INTERFACES: &[&str] = &[
     "toolbox",
     "runs",
     "host-info",
+    "requests",
+    "seals",
+    "inputs",
+    "progress",
+    "catalogue",
+    "changes",
     "wasi",
     HTTP,
 ];

@@ -83,13 +83,10 @@ pub(crate) fn of_message(
     request: &Request,
     effects: Arc<dyn Effects>,
 ) -> CallContext {
+    let deadline = deadline(config, &request.version);
     CallContext {
-        caller: caller(session, Transport::Websocket),
         correlation_id: request.correlation_id.clone(),
-        deadline: deadline(config, &request.version),
-        chain: Vec::new(),
-        run: None,
-        effects,
+        ..CallContext::new(caller(session, Transport::Websocket), deadline, effects)
     }
 }
 
@@ -101,7 +98,7 @@ pub(crate) fn of_event(
     effects: Arc<dyn Effects>,
 ) -> CallContext {
     let deadline = deadline(config, version);
-    CallContext { caller, correlation_id: None, deadline, chain: Vec::new(), run: None, effects }
+    CallContext::new(caller, deadline, effects)
 }
 
 pub(crate) fn caller(session: &Session, transport: Transport) -> Caller {

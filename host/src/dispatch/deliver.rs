@@ -25,6 +25,7 @@ use crate::{
             TopicMember, TopicPosition, TopicPublication, TopicSubscription, Unreachable,
         },
         failure::CallFailure,
+        offers::Offers,
     },
     session::{
         Frame, Session, Sessions,
@@ -187,6 +188,10 @@ impl Effects for Deliver {
         arguments: String,
     ) -> BoxFuture<'a, Result<String, ToolError>> {
         Box::pin(async move { self.toolbox.call(&self.plugins.registry(), context, name, arguments).await })
+    }
+
+    fn offers(&self) -> Option<&dyn Offers> {
+        Some(self)
     }
 
     fn stats(&self) -> String {

@@ -23,6 +23,7 @@ use crate::{
             TopicPosition, TopicPublication, TopicSubscription, Unreachable,
         },
         failure::CallFailure,
+        offers::Offers,
     },
     session::{
         Session,
@@ -296,6 +297,10 @@ impl Effects for Recording {
         arguments: String,
     ) -> BoxFuture<'a, Result<String, ToolError>> {
         self.deliver.call_tool(context, name, arguments)
+    }
+
+    fn offers(&self) -> Option<&dyn Offers> {
+        self.deliver.offers()
     }
 
     fn stats(&self) -> String {

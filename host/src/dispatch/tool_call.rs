@@ -15,15 +15,10 @@ impl Dispatcher {
     ) -> Option<Result<String, ToolError>> {
         let session = self.deliver.sessions.by_id(session_id)?;
         let effects = self.deliver.clone();
-        let context = CallContext {
-            caller: context::caller(&session, Transport::Internal),
-            correlation_id: None,
-            // Whichever plugin has the tool: its own limit counts within this one.
-            deadline: Instant::now() + self.longest_deadline(),
-            chain: Vec::new(),
-            run: None,
-            effects: effects.clone() as Arc<dyn Effects>,
-        };
+        // Whichever plugin has the tool: its own limit counts within this one.
+        let deadline = Instant::now() + self.longest_deadline();
+        let caller = context::caller(&session, Transport::Internal);
+        let context = CallContext::new(caller, deadline, effects.clone() as Arc<dyn Effects>);
         Some(effects.call_tool(&context, name, arguments).await)
     }
 

@@ -8,7 +8,11 @@ use std::{sync::Arc, time::Instant};
 use futures_util::future::BoxFuture;
 use switchboard_protocol::MessageType;
 
-use super::rollout::share::Who;
+use super::{
+    offers::{Inputs, Notices, Offers},
+    request::Request,
+    rollout::share::Who,
+};
 use crate::auth::Principal;
 
 /// On whose behalf a call is made.
@@ -30,6 +34,7 @@ impl Caller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     Websocket,
+    StreamableHttp,
     Internal,
 }
 
@@ -45,7 +50,29 @@ pub(crate) struct CallContext {
     pub chain: Vec<Arc<str>>,
     /// The agent run that this call is made within.
     pub run: Option<RunIds>,
+    /// That of a message which is being handled, and of no call that it makes.
+    pub request: Option<Arc<dyn Request>>,
+    /// What the caller sent beside the arguments.
+    pub inputs: Arc<Inputs>,
+    pub notices: Notices,
     pub effects: Arc<dyn Effects>,
+}
+
+impl CallContext {
+    /// Of a call that nothing led to but the caller itself.
+    pub fn new(caller: Caller, deadline: Instant, effects: Arc<dyn Effects>) -> Self {
+        Self {
+            caller,
+            correlation_id: None,
+            deadline,
+            chain: Vec::new(),
+            run: None,
+            request: None,
+            inputs: Arc::default(),
+            notices: Notices::default(),
+            effects,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,6 +226,9 @@ pub(crate) trait Effects: Send + Sync + 'static {
         name: &'a str,
         arguments: String,
     ) -> BoxFuture<'a, Result<String, ToolError>>;
+
+    /// The way to what plugins offer; `None` for a call on nobody's behalf.
+    fn offers(&self) -> Option<&dyn Offers>;
 
     /// The JSON object of `host-info.stats`.
     fn stats(&self) -> String;

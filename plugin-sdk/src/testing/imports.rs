@@ -350,3 +350,99 @@ pub(crate) mod host_info {
         super::with(|world| world.stats.to_string())
     }
 }
+
+pub(crate) mod inputs {
+    pub(crate) fn responses() -> String {
+        "{}".to_owned()
+    }
+
+    pub(crate) fn state() -> Option<String> {
+        None
+    }
+
+    pub(crate) fn client_capabilities() -> String {
+        "{}".to_owned()
+    }
+
+    pub(crate) fn meta() -> String {
+        "{}".to_owned()
+    }
+}
+
+pub(crate) mod progress {
+    use crate::{ProgressError, Severity};
+
+    pub(crate) fn report(_: f64, _: Option<f64>, _: Option<&str>) -> Result<bool, ProgressError> {
+        Ok(false)
+    }
+
+    pub(crate) fn log(_: Severity, _: Option<&str>, _: &str) -> Result<bool, ProgressError> {
+        Ok(false)
+    }
+}
+
+pub(crate) mod requests {
+    use crate::RequestError;
+
+    pub(crate) fn begin(_: &str) -> Result<(), RequestError> {
+        Ok(())
+    }
+
+    pub(crate) fn cancel(_: &str) -> bool {
+        false
+    }
+
+    pub(crate) fn leave_open(_: u32, _: &str) -> Result<(), RequestError> {
+        Ok(())
+    }
+
+    pub(crate) fn resume(_: &str) -> Result<(), RequestError> {
+        Err(RequestError::Unknown)
+    }
+
+    pub(crate) fn show(_: u16, _: &[String]) {}
+}
+
+pub(crate) mod seals {
+    use crate::SealError;
+
+    pub(crate) fn seal(_: &str, _: &[u8], _: u64) -> Result<String, SealError> {
+        Err(SealError::Other("the test host has no seals".to_owned()))
+    }
+
+    pub(crate) fn open(_: &str, _: &str) -> Result<Vec<u8>, SealError> {
+        Err(SealError::NotGenuine)
+    }
+}
+
+pub(crate) mod catalogue {
+    use crate::{CatalogueError, Item, ItemRequest, Kind, Listing};
+
+    pub(crate) fn list(_: Kind) -> Result<Listing, CatalogueError> {
+        Ok(Listing { items: "[]".to_owned(), generation: String::new(), private: false })
+    }
+
+    pub(crate) fn get(_: &Item, _: &ItemRequest) -> Result<String, CatalogueError> {
+        Err(CatalogueError::Other("the test host has no catalogue".to_owned()))
+    }
+
+    pub(crate) fn complete(_: &Item, _: &str, _: &str, _: &str) -> Result<String, CatalogueError> {
+        Err(CatalogueError::Other("the test host has no catalogue".to_owned()))
+    }
+}
+
+pub(crate) mod changes {
+    use crate::{ChangeError, Span, Subject};
+
+    pub(crate) fn watch(_: &Subject, _: Span, _: &str, _: &str) -> Result<(), ChangeError> {
+        Ok(())
+    }
+
+    pub(crate) fn unwatch(_: &Subject, _: Span) -> bool {
+        false
+    }
+
+    pub(crate) fn changed(_: &Subject) -> Result<(), ChangeError> {
+        Ok(())
+    }
+}
