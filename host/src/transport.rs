@@ -1,7 +1,7 @@
 //! The edge that faces clients: HTTP, the upgrade, and sockets.
 //!
 //! Nothing above this module knows of axum, hyper or WebSocket frames. Reading order: `listener`
-//! (bytes to requests, with `places`), `http` (the routes), `upgrade` (who may have a socket),
+//! (bytes to requests, with `places` and `seat`), `http` (the routes), `upgrade` (who may have a socket),
 //! `websocket` (the life of one, with `reader`, `writer`, `line` and `heartbeat`), and `codec` (frames of each
 //! subprotocol).
 
@@ -15,6 +15,7 @@ pub(crate) mod listener;
 mod places;
 mod reader;
 mod refusal;
+mod seat;
 mod upgrade;
 mod websocket;
 mod writer;

@@ -120,6 +120,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
     let topics = settings::topics(reader, "topics");
     let state = settings::state(reader, "state");
     let heartbeat = settings::heartbeat(reader, "heartbeat");
+    let mcp = settings::mcp(reader, "mcp");
     let logging = settings::logging(reader, "logging");
     let plugin_defaults = read_plugin(reader, PLUGIN_DEFAULTS);
     let names: Vec<String> = reader.raw.plugins.keys().cloned().collect();
@@ -139,6 +140,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
         topics: topics?,
         state: state?,
         heartbeat: heartbeat?,
+        mcp: mcp?,
         logging: logging?,
         plugin_defaults: plugin_defaults?,
         plugins: plugins.into_iter().map(|(plugin, name)| Some((name, plugin?))).collect::<Option<_>>()?,

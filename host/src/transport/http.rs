@@ -24,7 +24,7 @@ use super::{
     refusal::Refusal,
     upgrade::{self, CONNECTION_ID, new_connection_id},
 };
-use crate::auth::AuthFailure;
+use crate::auth::{AuthFailure, Door};
 
 /// None of these routes reads a body; this only spares us one that would have to be skipped.
 const MAX_BODY_BYTES: u64 = 64 * 1024;
@@ -70,7 +70,7 @@ async fn issue(edge: &Edge, connection_id: &str, request: &Parts) -> Result<Resp
     let peer = upgrade::peer(request)?;
     // A token is checked here as at the upgrade, so the same rate bounds it.
     let _slot = edge.admission.reserve(peer.ip())?;
-    let authenticated = edge.auth.authenticate_request(connection_id, peer.ip(), headers).await?;
+    let authenticated = edge.auth.authenticate_request(Door::Socket, connection_id, peer.ip(), headers).await?;
     let issued = edge.auth.issue_ticket(authenticated.principal).map_err(|failure| no_ticket(edge, failure))?;
     let expires_in_ms = u64::try_from(issued.expires_in.as_millis()).unwrap_or(u64::MAX);
     let body = Json(json!({ "ticket": issued.ticket, "expires_in_ms": expires_in_ms }));
