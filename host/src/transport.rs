@@ -2,7 +2,7 @@
 //!
 //! Nothing above this module knows of axum, hyper or WebSocket frames. Reading order: `listener`
 //! (bytes to requests, with `places` and `seat`), `http` (the routes), `upgrade` (who may have a socket),
-//! `websocket` (the life of one, with `reader`, `writer`, `line` and `heartbeat`), and `codec` (frames of each
+//! `mcp` (the same for requests over HTTP), `websocket` (the life of one, with `reader`, `writer`, `line` and `heartbeat`), and `codec` (frames of each
 //! subprotocol).
 
 use std::sync::Arc;
@@ -12,6 +12,7 @@ mod heartbeat;
 pub(crate) mod http;
 mod line;
 pub(crate) mod listener;
+pub(crate) mod mcp;
 mod places;
 mod reader;
 mod refusal;
@@ -44,6 +45,7 @@ pub(crate) struct Edge {
     pub plugins: Arc<Plugins>,
     pub dispatcher: Arc<Dispatcher>,
     pub shutdown: Shutdown,
+    pub mcp: mcp::Mcp,
 }
 
 impl Edge {

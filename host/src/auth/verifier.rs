@@ -68,12 +68,7 @@ impl Rejection {
 }
 
 /// Checks a token in compact form (RFC 7515, section 7.1) at a time (Unix seconds).
-pub(super) fn verify(
-    token: &str,
-    expected: &Expected<'_>,
-    keys: &KeySet,
-    now: u64,
-) -> Result<Verified, Rejection> {
+pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: u64) -> Result<Verified, Rejection> {
     let parts = Parts::of(token)?;
     let header = parts.header()?;
     let algorithm = header.algorithm(&expected.auth.algorithms)?;
@@ -366,8 +361,7 @@ mod tests {
             (json!({"kid": "old"}), Err(Rejection::Signature)),
             (json!({"kid": "unheard"}), Err(Rejection::KeyUnknown)),
         ] {
-            let result =
-                verify(&token(Algorithm::HS256, header.clone()), &Expected::by(&auth), &keys, NOW).map(|_| ());
+            let result = verify(&token(Algorithm::HS256, header.clone()), &Expected::by(&auth), &keys, NOW).map(|_| ());
             assert_eq!(result, expected, "{header}");
         }
         let verified =

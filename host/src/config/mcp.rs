@@ -105,7 +105,8 @@ impl HostName {
     pub fn parse(text: &str) -> Option<Self> {
         let name = text.to_ascii_lowercase();
         let bare = name.strip_prefix("*.").unwrap_or(&name);
-        let is_host = || bare.parse::<Authority>().is_ok_and(|authority| authority.host() == bare && !bare.contains('*'));
+        let is_host =
+            || bare.parse::<Authority>().is_ok_and(|authority| authority.host() == bare && !bare.contains('*'));
         (name == "*" || is_host()).then_some(Self(name))
     }
 
@@ -167,7 +168,9 @@ mod tests {
     #[test]
     fn names_are_compared_whole_and_in_any_case() {
         let one = HostName::parse("MCP.example.com").unwrap();
-        assert!(one.matches("mcp.Example.com") && !one.matches("a.mcp.example.com") && !one.matches("xmcp.example.com"));
+        assert!(
+            one.matches("mcp.Example.com") && !one.matches("a.mcp.example.com") && !one.matches("xmcp.example.com")
+        );
         let below = HostName::parse("*.example.com").unwrap();
         assert!(below.matches("a.example.com") && !below.matches("example.com") && !below.matches("aexample.com"));
         assert!(HostName::parse("*").unwrap().matches("anything"));

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::{
-    AuthConfig, CanaryConfig, Grants, HealthConfig, HeartbeatConfig, InstanceConfig, LimitConfig, LoggingConfig, McpConfig,
-    PluginLimits, ServerConfig, SessionConfig, StateConfig, TopicConfig,
+    AuthConfig, CanaryConfig, Grants, HealthConfig, HeartbeatConfig, InstanceConfig, LimitConfig, LoggingConfig,
+    McpConfig, PluginLimits, ServerConfig, SessionConfig, StateConfig, TopicConfig,
     rate::MAX_RATE,
     reader::Reader,
     setting::{ENVIRONMENTS, Element, Kind, Setting},

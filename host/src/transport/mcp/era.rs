@@ -43,9 +43,7 @@ impl Era {
 /// Whether the header names a revision with a handshake. Without it, it is the one before there was such a
 /// header (MCP 2025-11-25, "Transports", protocol version header).
 pub(super) fn check_version(headers: &HeaderMap) -> Result<(), Fault> {
-    let known = |value: &http::HeaderValue| {
-        value.to_str().is_ok_and(|value| WITH_HANDSHAKE.contains(&value.trim()))
-    };
+    let known = |value: &http::HeaderValue| value.to_str().is_ok_and(|value| WITH_HANDSHAKE.contains(&value.trim()));
     if headers.get_all(VERSION_HEADER).iter().all(known) {
         return Ok(());
     }

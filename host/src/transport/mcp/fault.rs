@@ -51,6 +51,10 @@ impl Fault {
         Self::bad_request(INVALID_PARAMS, problem)
     }
 
+    pub fn not_acceptable(problem: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, INVALID_REQUEST, problem)
+    }
+
     /// Headers say something else than the body.
     pub fn mismatch(problem: impl Into<String>) -> Self {
         Self::bad_request(HEADER_MISMATCH, problem)
