@@ -111,6 +111,7 @@ impl Seat {
         self.evicted.cancel();
     }
 
+    #[cfg(test)]
     pub(super) fn since(&self) -> Instant {
         self.since
     }
