@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{json, value::RawValue};
 use switchboard_protocol::{MessageType, ServerMessage};
 
-use super::{Parts, context::Request, handling::Asker, lifecycle::Lifecycle, reply::Reply};
+use super::{Parts, handling::Asker, lifecycle::Lifecycle, reply::Reply};
 use crate::{
     config::LiveConfig,
     plugin::{
@@ -223,11 +223,15 @@ impl Deliver {
 }
 
 /// The frame of a plugin's answer, if it can be one.
-pub(super) fn answer(session: &Session, request: &Request, answer: &GuestMessage) -> Result<Frame, CallFailure> {
+pub(super) fn answer(
+    session: &Session,
+    correlation_id: Option<&str>,
+    answer: &GuestMessage,
+) -> Result<Frame, CallFailure> {
     if answer.message_type.is_reserved() {
         return Err(CallFailure::AnswerInvalid(format!("the type {:?} belongs to the host", answer.message_type)));
     }
-    let correlation_id = answer.correlation_id.as_deref().or(request.correlation_id.as_deref());
+    let correlation_id = answer.correlation_id.as_deref().or(correlation_id);
     let bytes = encode(&answer.message_type, &answer.payload, correlation_id)
         .map_err(|problem| CallFailure::AnswerInvalid(problem.to_string()))?;
     if !session.can_hold(bytes.len()) {
