@@ -16,6 +16,7 @@ mod changes;
 pub(crate) mod context;
 pub(crate) mod deliver;
 mod discovery;
+pub(crate) mod exchanges;
 mod handling;
 mod host_message;
 mod lifecycle;
@@ -89,7 +90,7 @@ impl Dispatcher {
                 () if reply.blames_client() => Step::Refused,
                 () => Step::Unserved,
             };
-            self.deliver.error(&attachment.session, *reply, correlation_id.as_deref());
+            self.refuse(&attachment.session, *reply, correlation_id.as_deref());
             step
         })
     }
@@ -174,7 +175,13 @@ impl Dispatcher {
         let limits = &self.config.load().limits;
         let message = ClientMessage::parse(frame, limits.max_json_depth).ok();
         let correlation_id = message.as_ref().and_then(ClientMessage::answer_correlation);
-        self.deliver.error(session, reply::too_many_in_flight(limits.max_in_flight), correlation_id);
+        self.refuse(session, reply::too_many_in_flight(limits.max_in_flight), correlation_id);
+    }
+
+    /// An error for a message that does not come to its handler.
+    fn refuse(&self, session: &Session, reply: Reply, correlation_id: Option<&str>) {
+        self.deliver.error(session, reply, correlation_id);
+        session.end_exchange(correlation_id);
     }
 
     /// Forgets what is no longer used. To be called now and then.

@@ -84,9 +84,10 @@ pub(crate) fn of_message(
     effects: Arc<dyn Effects>,
 ) -> CallContext {
     let deadline = deadline(config, &request.version);
+    let transport = if session.has_sockets() { Transport::Websocket } else { Transport::StreamableHttp };
     CallContext {
         correlation_id: request.correlation_id.clone(),
-        ..CallContext::new(caller(session, Transport::Websocket), deadline, effects)
+        ..CallContext::new(caller(session, transport), deadline, effects)
     }
 }
 

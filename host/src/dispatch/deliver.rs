@@ -91,7 +91,7 @@ impl Deliver {
         correlation_id: Option<&str>,
     ) -> Option<u64> {
         match ServerMessage::new(message_type, payload).answering(correlation_id).encode() {
-            Ok(bytes) => session.push(Frame::kept(bytes)).ok(),
+            Ok(bytes) => session.push_to(correlation_id, Frame::kept(bytes)).ok(),
             Err(problem) => {
                 tracing::error!(%problem, message_type, "a message of the host cannot be written");
                 None
@@ -125,7 +125,7 @@ impl Deliver {
         let frame = Frame { bytes, volatile };
         // One that a session can never hold would end it.
         let able = receivers.iter().filter(|session| session.can_hold(frame.bytes.len()));
-        let numbers = able.filter_map(|session| session.push(frame.clone()).ok());
+        let numbers = able.filter_map(|session| session.push_to(correlation_id, frame.clone()).ok());
         let (reached, last) = numbers.fold((0, None), |(reached, _), seq| (reached + 1, Some(seq)));
         last.map(|seq| (reached, seq)).ok_or(Unreachable)
     }

@@ -28,6 +28,8 @@ use crate::{
     session::{
         Session,
         answers::{Begun, Bounds, Key, Origin, Remembered, StoredAnswer, Ticket},
+        exchange::End,
+        requests::OpenRequest,
     },
 };
 
@@ -43,7 +45,7 @@ pub(super) struct Asker {
 pub(super) struct Handling {
     pub session: Arc<Session>,
     deliver: Arc<Deliver>,
-    correlation_id: Option<Arc<str>>,
+    request: Arc<OpenRequest>,
     /// `None` for a message that is not remembered.
     ticket: Option<Ticket<Asker>>,
     last: Arc<LastEmission>,
@@ -73,7 +75,7 @@ impl Dispatcher {
         Some(Handling {
             session: session.clone(),
             deliver: self.deliver.clone(),
-            correlation_id,
+            request: session.open_request(correlation_id),
             ticket,
             last: Arc::default(),
             stage: Stage::Waits,
@@ -128,7 +130,8 @@ impl Handling {
             Ok(frame) => {
                 let stored = self.ticket.as_ref().map(|_| stored(&answer.message_type, &answer.payload));
                 let session = self.session.clone();
-                self.tell(stored, false, || session.push(frame).ok());
+                let request = self.request.clone();
+                self.tell(stored, false, || session.push_to(request.correlation_id.as_deref(), frame).ok());
                 "answered"
             }
             Err(failure) => self.failure(request, &failure),
@@ -165,15 +168,16 @@ impl Handling {
             })
         });
         let (deliver, session, correlation_id) =
-            (self.deliver.clone(), self.session.clone(), self.correlation_id.clone());
+            (self.deliver.clone(), self.session.clone(), self.request.correlation_id.clone());
         self.tell(stored, is_forgotten, || deliver.error(&session, reply, correlation_id.as_deref()));
     }
 
     /// It is in the record before the client hears of it, who may ask again at once.
     fn tell(&mut self, stored: Option<StoredAnswer>, forget: bool, push: impl FnOnce() -> Option<u64>) {
         self.stage = Stage::Told;
+        self.request.finish();
         let Some(ticket) = self.ticket.take() else {
-            push();
+            self.request.finished(if push().is_some() { End::Answered } else { End::Silent });
             return;
         };
         let key = ticket.key();

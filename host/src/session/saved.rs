@@ -16,6 +16,7 @@ use super::{
     Frame, Handlers, Parts, Session, Volatile,
     core::{Core, Life},
     detached::Detached,
+    requests::Requests,
     ring::{Bounds, Ring},
     token::TokenDigest,
 };
@@ -66,6 +67,7 @@ const LEFT: [&str; 5] = ["lost", "timeout", "expired", "evicted", "draining"];
 /// What a session is given that comes back.
 pub(crate) struct Home {
     pub handlers: Handlers,
+    pub requests: Requests,
     pub bounds: Bounds,
     pub detached: Arc<Detached>,
     pub conflated: Counter,
@@ -111,6 +113,7 @@ impl Session {
             principal: saved.principal.into_principal(),
             resumable: true,
             handlers: home.handlers,
+            requests: home.requests,
             core: Core::restored(ring, &saved.epoch, saved.token, saved.previous_token, since),
             detached: home.detached,
             conflated: home.conflated,
@@ -201,6 +204,7 @@ mod tests {
         let detached = Arc::new(Detached::new(usize::MAX));
         let home = Home {
             handlers: Handlers::new(1, tokio_util::task::TaskTracker::new()),
+            requests: Requests::new(1),
             bounds: BOUNDS,
             detached: detached.clone(),
             conflated: Counter::default(),
