@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     look::{Offered, Told},
     pending::{Due, Pending},
-    watchers::{Message, Seen, Source, Watchers},
+    watchers::{Message, Seen, Source, Watcher, Watchers},
 };
 use super::{Dispatcher, context, deliver};
 use crate::{
@@ -73,12 +73,6 @@ impl Changes {
     pub fn session_ended(&self, session_id: &str) {
         self.watchers.forget_session(session_id);
     }
-
-    /// Nothing that the request watches is left. It is named as [`Request::open_as`](crate::plugin::request::Request::open_as)
-    /// named it, and is open no longer.
-    pub fn request_ended(&self, session_id: &str, request: u64) {
-        self.watchers.forget_request(session_id, request);
-    }
 }
 
 impl Dispatcher {
@@ -122,35 +116,31 @@ impl Dispatcher {
 impl Deliver {
     pub(super) async fn begin_watch(&self, context: &CallContext, watch: Watch) -> Result<(), ChangeError> {
         let session = self.sessions.by_id(&context.caller.session_id).ok_or_else(ended)?;
-        let request = number_of(context, watch.during)?;
+        let request = watcher(context, watch.during)?;
         let looks = self.changes.looks.load(SeqCst);
         let registry = self.plugins.registry();
         let seen = self.seen(&registry, context, &watch.of).await.map_err(|fault| refusal(&watch.of, fault))?;
         if seen == Seen::Resource(None) {
             return Err(refusal(&watch.of, CatalogueError::Unknown(String::new())));
         }
-        let correlation_id = request.and_then(|_| context.correlation_id.clone());
+        let correlation_id = request.as_ref().and_then(|request| request.correlation_id.clone());
         let message = Message { message_type: watch.message_type, payload: watch.payload, correlation_id };
         self.changes.watchers.watch(&session, watch.of, request, message, seen)?;
         if self.changes.looks.load(SeqCst) != looks {
             // What was seen is older than what they looked at, and the watch was not there yet.
             self.changes.note(|pending, now| pending.note_session(&session.id, now));
         }
-        // Either may have ended before the watch was there to be forgotten.
+        // It may have ended before the watch was there to be forgotten.
         if self.sessions.by_id(&session.id).is_none() {
             self.changes.session_ended(&session.id);
             return Err(ended());
-        }
-        if let Some(request) = request.filter(|_| number_of(context, watch.during) != Ok(request)) {
-            self.changes.request_ended(&session.id, request);
-            return Err(ChangeError::Other("the request has ended".into()));
         }
         Ok(())
     }
 
     pub(super) fn end_watch(&self, context: &CallContext, of: &Subject, during: Span) -> bool {
         let session_id = &context.caller.session_id;
-        number_of(context, during).is_ok_and(|request| self.changes.watchers.unwatch(session_id, of, request))
+        watcher(context, during).is_ok_and(|request| self.changes.watchers.unwatch(session_id, of, request.as_ref()))
     }
 
     /// A plugin's own offer is another.
@@ -180,7 +170,8 @@ impl Deliver {
         let Ok(bytes) = deliver::encode(message_type, payload, correlation_id.as_deref()) else { return };
         if session.can_hold(bytes.len()) {
             // If the client is gone, there is nobody to tell.
-            let _ = session.push(Frame { bytes, volatile: Some(Volatile::Watch(*number)) });
+            let frame = Frame { bytes, volatile: Some(Volatile::Watch(*number)) };
+            let _ = session.push_to(correlation_id.as_deref(), frame);
         }
     }
 
@@ -242,12 +233,14 @@ impl Offered for Current<'_> {
 }
 
 /// The request that a call belongs to, if that is what the watch ends with.
-fn number_of(context: &CallContext, during: Span) -> Result<Option<u64>, ChangeError> {
+fn watcher(context: &CallContext, during: Span) -> Result<Option<Watcher>, ChangeError> {
     match during {
         Span::Session => Ok(None),
-        Span::Request => match context.request.as_ref().and_then(|request| request.open_as()) {
-            Some(number) => Ok(Some(number)),
-            None => Err(ChangeError::Other("the call belongs to no request that is open".into())),
+        Span::Request => match &context.request {
+            Some(request) => {
+                Ok(Some(Watcher { correlation_id: context.correlation_id.clone(), ended: request.ended() }))
+            }
+            None => Err(ChangeError::Other("the call belongs to no request that could watch".into())),
         },
     }
 }

@@ -16,10 +16,6 @@ pub(crate) enum RequestError {
 
 /// The host's side of `requests`, for one message that is being handled.
 pub(crate) trait Request: Send + Sync {
-    /// Its number, which no other request of this process has, as long as it is open: what it watches is known by it,
-    /// and forgotten with it. After [`Self::resume`], that of the other request.
-    fn open_as(&self) -> Option<u64>;
-
     /// `name` is 1 to 256 bytes.
     fn begin(&self, name: &str) -> Result<(), RequestError>;
 

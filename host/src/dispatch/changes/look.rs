@@ -114,6 +114,7 @@ impl Watchers {
 
 fn concerns(due: &Due, session_id: &str, watch: &Watched) -> bool {
     match &watch.of {
+        _ if watch.is_over() => false,
         Subject::Tools | Subject::Prompts | Subject::Resources => due.lists_of(session_id),
         Subject::Resource(uri) => due.versions_of(session_id) || due.mentions(uri),
     }

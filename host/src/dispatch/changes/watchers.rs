@@ -10,6 +10,7 @@ use std::{
 };
 
 use switchboard_protocol::MessageType;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     plugin::offers::{ChangeError, Subject},
@@ -43,8 +44,8 @@ pub(super) struct Watched {
     /// Of the watch, among all of this process.
     pub number: u64,
     pub of: Subject,
-    /// The request that it ends with; that of the session, if there is none.
-    pub request: Option<u64>,
+    /// What it ends with before the session does.
+    pub request: Option<Watcher>,
     pub message: Arc<Message>,
     pub seen: Seen,
 }
@@ -55,8 +56,26 @@ pub(super) struct Message {
     pub message_type: MessageType,
     /// The text of a JSON object.
     pub payload: String,
+    /// Of the request that it belongs to.
     pub correlation_id: Option<Arc<str>>,
 }
+
+/// A request that watches.
+#[derive(Debug, Clone)]
+pub(super) struct Watcher {
+    pub correlation_id: Option<Arc<str>>,
+    /// Cancelled when it has.
+    pub ended: CancellationToken,
+}
+
+impl PartialEq for Watcher {
+    /// Two that their client cannot tell apart are one.
+    fn eq(&self, other: &Self) -> bool {
+        self.correlation_id == other.correlation_id
+    }
+}
+
+impl Eq for Watcher {}
 
 /// A subject, as far as it has to be known to see that it is another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +108,7 @@ impl Watchers {
         &self,
         session: &Arc<Session>,
         of: Subject,
-        request: Option<u64>,
+        request: Option<Watcher>,
         message: Message,
         seen: Seen,
     ) -> Result<(), ChangeError> {
@@ -99,6 +118,8 @@ impl Watchers {
             watches: Vec::new(),
             bytes: 0,
         });
+        // Nobody is told when a request ends: what it watched makes room when somebody needs it.
+        own.retain(|watch| !watch.is_over());
         let place = own.watches.iter().position(|watch| watch.of == of && watch.request == request);
         let number = place
             .and_then(|place| own.watches.get(place))
@@ -112,12 +133,16 @@ impl Watchers {
     }
 
     /// Whether it was watched.
-    pub fn unwatch(&self, session_id: &str, of: &Subject, request: Option<u64>) -> bool {
-        self.forget(session_id, |watch| watch.request == request && watch.of == *of) > 0
-    }
-
-    pub fn forget_request(&self, session_id: &str, request: u64) {
-        self.forget(session_id, |watch| watch.request == Some(request));
+    pub fn unwatch(&self, session_id: &str, of: &Subject, request: Option<&Watcher>) -> bool {
+        let mut sessions = self.lock();
+        let Some(own) = sessions.get_mut(session_id) else { return false };
+        let before = own.watches.len();
+        own.retain(|watch| watch.request.as_ref() != request || watch.of != *of);
+        let was = own.watches.len() < before;
+        if own.watches.is_empty() {
+            sessions.remove(session_id);
+        }
+        was
     }
 
     pub fn forget_session(&self, session_id: &str) {
@@ -128,22 +153,14 @@ impl Watchers {
     pub fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Watching>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn forget(&self, session_id: &str, which: impl Fn(&Watched) -> bool) -> usize {
-        let mut sessions = self.lock();
-        let Some(own) = sessions.get_mut(session_id) else { return 0 };
-        let before = own.watches.len();
-        own.watches.retain(|watch| !which(watch));
-        own.bytes = own.watches.iter().map(Watched::bytes).sum();
-        let forgotten = before - own.watches.len();
-        if own.watches.is_empty() {
-            sessions.remove(session_id);
-        }
-        forgotten
-    }
 }
 
 impl Watching {
+    fn retain(&mut self, which: impl Fn(&Watched) -> bool) {
+        self.watches.retain(which);
+        self.bytes = self.watches.iter().map(Watched::bytes).sum();
+    }
+
     fn put(&mut self, place: Option<usize>, watch: Watched) -> Result<(), ChangeError> {
         let count = self.watches.len();
         let older = place.and_then(|place| self.watches.get_mut(place));
@@ -166,6 +183,11 @@ impl Watching {
 }
 
 impl Watched {
+    /// Whether the request has ended that it was for.
+    pub fn is_over(&self) -> bool {
+        self.request.as_ref().is_some_and(|request| request.ended.is_cancelled())
+    }
+
     fn bytes(&self) -> usize {
         let uri = match &self.of {
             Subject::Resource(uri) => uri.len(),
@@ -196,16 +218,18 @@ mod tests {
     #[test]
     fn a_watch_ends_with_what_it_was_for() {
         let (watchers, session) = (Watchers::default(), session("1", None, "alice"));
-        for request in [None, Some(1), Some(2)] {
+        let [one, two] = ["1", "2"].map(|id| Watcher { correlation_id: Some(id.into()), ended: Default::default() });
+        for request in [None, Some(one.clone()), Some(two.clone())] {
             for of in [Subject::Tools, Subject::Prompts] {
-                watchers.watch(&session, of, request, message("{}"), seen()).unwrap();
+                watchers.watch(&session, of, request.clone(), message("{}"), seen()).unwrap();
             }
         }
-        assert!(watchers.unwatch("1", &Subject::Tools, Some(1)) && !watchers.unwatch("1", &Subject::Tools, Some(1)));
-        watchers.forget_request("1", 2);
-        let left = |watchers: &Watchers| watchers.lock().get("1").map_or(0, |own| own.watches.len());
-        assert_eq!(left(&watchers), 3);
-        watchers.forget_request("1", 1);
+        assert!(watchers.unwatch("1", &Subject::Tools, Some(&one)));
+        assert!(!watchers.unwatch("1", &Subject::Tools, Some(&one)));
+        two.ended.cancel();
+        watchers.watch(&session, Subject::Resources, None, message("{}"), seen()).unwrap();
+        let left = watchers.lock()["1"].watches.iter().map(|watch| watch.of.clone()).collect::<Vec<_>>();
+        assert_eq!(left, [Subject::Tools, Subject::Prompts, Subject::Prompts, Subject::Resources]);
         watchers.forget_session("1");
         assert!(watchers.lock().is_empty());
     }
