@@ -12,6 +12,7 @@ use switchboard_protocol::ClientMessage;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+mod changes;
 pub(crate) mod context;
 pub(crate) mod deliver;
 mod discovery;

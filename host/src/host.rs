@@ -86,6 +86,9 @@ impl Host {
         let (detached, end) = (dispatcher.clone(), stop.clone());
         tasks.spawn(async move { detached.look_after_detached(end).await });
 
+        let (teller, end) = (dispatcher.clone(), stop.clone());
+        tasks.spawn(async move { teller.tell_changes(end).await });
+
         let revoker = dispatcher.clone();
         let edge = Arc::new(Edge {
             service,
