@@ -380,3 +380,6 @@ impl Session {
         self.requests.open(correlation_id, exchange)
     }
 }
+
+#[cfg(test)]
+mod tests;
