@@ -38,7 +38,7 @@ pub(crate) mod test_session;
 pub(crate) mod token;
 
 pub(crate) use connection::{Connection, Order};
-pub(crate) use frame::{Frame, Outgoing};
+pub(crate) use frame::{Frame, Outgoing, Volatile};
 pub(crate) use handlers::{Handlers, Job};
 pub(crate) use registry::Sessions;
 pub(crate) use streams::Streams;

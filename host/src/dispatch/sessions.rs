@@ -150,7 +150,7 @@ impl Dispatcher {
             (before, complete)
         };
         let replay = session.resume(asked, TokenDigest::of(&next), window, connection, announce)?;
-        session.renew(principal);
+        self.renew(&session, principal);
         // The token may have been revoked after it was verified.
         self.end_if_revoked(&session);
         sessions.moved(&session, &replay.moved_from);

@@ -235,3 +235,6 @@ impl Drop for ExchangeGuard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use switchboard_protocol::MessageType;
 
 use super::{
-    Frame, Handlers, Parts, Session,
+    Frame, Handlers, Parts, Session, Volatile,
     core::{Core, Life},
     detached::Detached,
     requests::Requests,
@@ -132,12 +132,16 @@ impl Session {
 
 impl SavedFrame {
     fn of(frame: Frame) -> Self {
-        let volatile = frame.volatile.map(|message_type| message_type.as_str().to_owned());
+        let volatile = match frame.volatile {
+            Some(Volatile::Type(message_type)) => Some(message_type.as_str().to_owned()),
+            // A watch has another number in another process.
+            Some(Volatile::Watch(_)) | None => None,
+        };
         Self { bytes: frame.bytes.to_vec(), volatile }
     }
 
     fn into_frame(self) -> Frame {
-        let volatile = self.volatile.and_then(|name| MessageType::parse(&name).ok());
+        let volatile = self.volatile.and_then(|name| MessageType::parse(&name).ok()).map(Volatile::Type);
         Frame { bytes: self.bytes.into(), volatile }
     }
 }
