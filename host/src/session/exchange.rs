@@ -164,7 +164,7 @@ impl Exchange {
     /// The host answers the request, if it is left open.
     pub fn answer_now(&self) {
         if let Some(request) = self.request.get().and_then(Weak::upgrade) {
-            request.give_up();
+            request.give_up(None);
         }
     }
 

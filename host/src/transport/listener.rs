@@ -145,6 +145,8 @@ async fn serve(
         ended = connection.as_mut() => return log_early_end(ended, peer),
         // A stream lasts as long as whoever looks after it lets it.
         () = seat.reached(Stage::Stream) => tokio::select! {
+            biased;
+            () = seat.reached(Stage::Cut) => return tracing::debug!(%peer, "the client takes nothing of its stream"),
             ended = connection.as_mut() => return log_early_end(ended, peer),
             () = seat.reached(Stage::Written) => LAST_ANSWER,
             () = stop.cancelled() => PARTING,
@@ -153,10 +155,7 @@ async fn serve(
         () = stop.cancelled() => PARTING,
     };
     connection.as_mut().graceful_shutdown();
-    tokio::select! {
-        ended = timeout(last, connection) => log_early_end(ended.unwrap_or(Ok(())), peer),
-        () = seat.reached(Stage::Cut) => tracing::debug!(%peer, "the client took nothing of its stream"),
-    }
+    log_early_end(timeout(last, connection).await.unwrap_or(Ok(())), peer);
 }
 
 fn log_early_end(ended: hyper::Result<()>, peer: SocketAddr) {

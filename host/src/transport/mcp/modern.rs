@@ -11,9 +11,12 @@ use super::{
     fault::Fault,
     gate::Guest,
     message::{Kind, Message},
-    mirror,
+    mirror::{self, MirroredArgument},
 };
-use crate::transport::{Edge, codec};
+use crate::{
+    dispatch::exchanges::SinglePost,
+    transport::{Edge, codec},
+};
 
 /// What the one message of a session is marked with.
 const KEY: &str = "1";
@@ -33,6 +36,7 @@ pub(super) async fn post(
     let waits = edge.mcp.waiting.enter(&guest.principal)?;
     let mut rate = edge.admission.message_rate(&guest.principal);
     let post = edge.dispatcher.single_post(guest.connection_id.clone(), guest.principal.clone(), KEY.into());
+    check_arguments(edge, &post, headers, message).await?;
     let envelope = codec::envelope(Some(KEY), message.raw);
     // If it was not taken in, the reason is where the answer would be.
     let _ = edge.dispatcher.handle_post(&post.session, &mut rate, &envelope);
@@ -43,4 +47,18 @@ pub(super) async fn post(
     }
     // It is handled before its session ends.
     Ok(answer::refusal(edge, pending).await.unwrap_or_else(|| StatusCode::ACCEPTED.into_response()))
+}
+
+/// Holds headers against the arguments that the tool wants to have repeated there.
+async fn check_arguments(
+    edge: &Edge,
+    post: &SinglePost,
+    headers: &HeaderMap,
+    message: &Message<'_>,
+) -> Result<(), Fault> {
+    let Some(tool) = mirror::called_tool(message) else { return Ok(()) };
+    let principal = post.session.principal();
+    let wanted = edge.dispatcher.header_parameters(&principal, &post.session.id, tool).await;
+    let mirrored = wanted.iter().map(|wanted| MirroredArgument { header: &wanted.header, path: &wanted.path });
+    mirror::check_arguments(headers, &message.params, mirrored)
 }
