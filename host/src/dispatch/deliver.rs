@@ -25,7 +25,7 @@ use crate::{
             TopicMember, TopicPosition, TopicPublication, TopicSubscription, Unreachable,
         },
         failure::CallFailure,
-        offers::Offers,
+        offers::{Kind, Offers},
     },
     session::{
         Frame, Session, Sessions,
@@ -48,7 +48,7 @@ pub(crate) struct Deliver {
     pub(super) run: Arc<str>,
     /// Those before it whose sessions may be here.
     pub(super) earlier_runs: ArcSwap<Vec<Arc<str>>>,
-    toolbox: Arc<Toolbox>,
+    pub(super) toolbox: Arc<Toolbox>,
     started: Instant,
     /// Itself, to be handed to the calls that it causes.
     pub(super) this: Weak<Self>,
@@ -178,7 +178,10 @@ impl Effects for Deliver {
     }
 
     fn list_tools<'a>(&'a self, context: &'a CallContext) -> BoxFuture<'a, Result<String, ToolError>> {
-        Box::pin(async move { self.toolbox.list(&self.plugins.registry(), context).await })
+        Box::pin(async move {
+            let listed = self.toolbox.list(&self.plugins.registry(), context, Kind::Tools).await?;
+            Ok(listed.items.to_string())
+        })
     }
 
     fn call_tool<'a>(
