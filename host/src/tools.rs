@@ -30,7 +30,7 @@ use crate::{
     plugin::{
         PluginVersion, Registry,
         effects::CallContext,
-        offers::{CatalogueError, Kind, Listed},
+        offers::{CatalogueError, Item, Kind, Listed},
     },
     telemetry::Metrics,
 };
@@ -84,8 +84,25 @@ impl Toolbox {
     }
 
     /// A plugin's own list has changed: it is asked for again when somebody next wants it.
-    pub fn ask_again(&self, plugin: &str, of: Kind) {
-        self.listings.ask_again(plugin, of);
+    pub fn forget_listing(&self, plugin: &str, of: Kind) {
+        self.listings.forget(plugin, of);
+    }
+
+    /// The version that a caller is offered a resource by; `None` if there is none that they may read.
+    pub async fn offers_resource(
+        &self,
+        registry: &Registry,
+        context: &CallContext,
+        uri: &str,
+    ) -> Result<Option<Arc<PluginVersion>>, CatalogueError> {
+        let what = Item::Resource(uri.to_owned());
+        let found = match self.find(registry, context, &what).await {
+            Ok(found) => found,
+            Err(CatalogueError::Unknown(_)) => return Ok(None),
+            Err(fault) => return Err(fault),
+        };
+        let allowed = self.check_rights(&found, context, &what).is_ok();
+        Ok(allowed.then_some(found.version))
     }
 
     /// The arguments of a tool that HTTP clients repeat in headers. None if there is no such tool.

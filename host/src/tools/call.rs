@@ -113,8 +113,7 @@ impl Toolbox {
         request: ItemRequest,
     ) -> Result<(String, Outcome), CatalogueError> {
         refuse_circle(&context.chain, &found.version.name)?;
-        let rules = self.rules_for(found, what);
-        rights::check(what, rules.iter().map(Arc::as_ref), &context.caller.principal)?;
+        let rules = self.check_rights(found, context, what)?;
         let _running =
             rules.iter().map(|rule| self.begin(found, context, what, rule)).collect::<Result<Vec<_>, _>>()?;
         let ItemRequest { arguments, inputs, notices } = request;
@@ -147,8 +146,20 @@ impl Toolbox {
         }
     }
 
+    /// The rules that the caller fulfils, or which scopes they lack.
+    pub(super) fn check_rights(
+        &self,
+        found: &Found,
+        context: &CallContext,
+        what: &Item,
+    ) -> Result<Vec<Arc<ItemRule>>, CatalogueError> {
+        let rules = self.rules_for(found, what);
+        rights::check(what, rules.iter().map(Arc::as_ref), &context.caller.principal)?;
+        Ok(rules)
+    }
+
     /// The rules for an item. What is read by a template has to be allowed as what it is, too.
-    pub(super) fn rules_for(&self, found: &Found, what: &Item) -> Vec<Arc<ItemRule>> {
+    fn rules_for(&self, found: &Found, what: &Item) -> Vec<Arc<ItemRule>> {
         let mut rules: Vec<Arc<ItemRule>> = found.offered.rule.iter().cloned().collect();
         if let (Item::Resource(uri), What::Template(_)) = (what, &found.offered.entry.what)
             && let Some(own) = self.rules(Kind::Resources).of_uri(uri)

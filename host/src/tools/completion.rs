@@ -1,6 +1,6 @@
 //! What could complete an argument of a prompt or of a resource template.
 
-use super::{Found, Toolbox, call::refuse_circle, entry::What, failure, result, rights};
+use super::{Found, Toolbox, call::refuse_circle, entry::What, failure, result};
 use crate::plugin::{
     Completed, Registry,
     effects::CallContext,
@@ -26,8 +26,7 @@ impl Toolbox {
             return Err(CatalogueError::InvalidArguments(reason.into()));
         }
         let found = self.find(registry, context, what).await?;
-        let rules = self.rules_for(&found, what);
-        rights::check(what, rules.iter().map(AsRef::as_ref), &context.caller.principal)?;
+        self.check_rights(&found, context, what)?;
         refuse_circle(&context.chain, &found.version.name)?;
         check_argument(&found, what, argument)?;
         if !found.version.exports.has_completions() || !found.version.manifest.completions {

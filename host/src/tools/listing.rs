@@ -83,7 +83,7 @@ impl Listings {
 
     /// The plugin's list has changed: it is asked for again when somebody wants it. Lists that are under way count
     /// as made before.
-    pub fn ask_again(&self, plugin: &str, kind: Kind) {
+    pub fn forget(&self, plugin: &str, kind: Kind) {
         let is_meant = |slot: &&Arc<Slot>| {
             slot.kind == kind && slot.version.upgrade().is_some_and(|version| *version.name == *plugin)
         };
