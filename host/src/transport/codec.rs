@@ -110,6 +110,12 @@ fn wrap(frame: &[u8]) -> Result<Vec<u8>, (i32, String)> {
     Ok(envelope(id, raw))
 }
 
+/// What an envelope adds to an object, at most: with a short id.
+pub(super) const ENVELOPE_BYTES: usize = 64;
+
+/// Levels that it adds.
+pub(super) const ENVELOPE_DEPTH: u32 = 1;
+
 /// A `jsonrpc` message with this id around an object, which stays verbatim, so that no digit of a large number
 /// is lost.
 pub(super) fn envelope(id: Option<&str>, object: &RawValue) -> Vec<u8> {

@@ -25,6 +25,8 @@ mod answer;
 mod body;
 mod era;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gate;
 mod handshake;
 mod message;
@@ -38,6 +40,7 @@ mod waiting;
 
 use super::{
     Edge,
+    codec::{ENVELOPE_BYTES, ENVELOPE_DEPTH},
     refusal::Refusal,
     upgrade::{self, CONNECTION_ID, new_connection_id},
 };
@@ -144,8 +147,8 @@ async fn serve(edge: &Arc<Edge>, connection_id: &str, request: Request, era: &mu
         return Err(ErrorCode::MediaTypeUnsupported.into());
     }
     let limits = edge.config.load().limits.clone();
-    let body = body::read(headers, body, limits.max_message_bytes).await?;
-    let message = Message::read(&body, limits.max_json_depth)?;
+    let body = body::read(headers, body, limits.max_message_bytes.saturating_sub(ENVELOPE_BYTES)).await?;
+    let message = Message::read(&body, limits.max_json_depth.saturating_sub(ENVELOPE_DEPTH))?;
     *era = Era::of_message(headers, &message);
     if message.kind == Kind::Request {
         check_accept(headers).map_err(|fault| fault.of(message.id))?;

@@ -27,7 +27,7 @@ impl McpClient {
 
     pub fn with_token(server: &Server, token: &str) -> Self {
         Self::anonymous(server)
-            .with("authorization", &format!("Bearer {token}"))
+            .with("authorization", format!("Bearer {token}").as_str())
             .with("content-type", "application/json")
             .with("accept", "application/json, text/event-stream")
     }

@@ -23,7 +23,7 @@ use super::{
     waiting::Waits,
 };
 use crate::{
-    dispatch::exchanges::SinglePost,
+    dispatch::exchanges::{Posted, SinglePost},
     session::{
         Session,
         exchange::{End, ExchangeGuard, Shown},
@@ -43,6 +43,8 @@ const FIRST_MESSAGE: Duration = Duration::from_secs(3);
 /// A request that was handed on.
 pub(super) struct Pending {
     pub source: Source,
+    /// If it was not, the reason is there already.
+    pub posted: Posted,
     /// Its own, as it was sent.
     pub id: Option<Box<RawValue>>,
     pub guest: Guest,
@@ -148,6 +150,7 @@ impl Pending {
             }
             First::End
         };
+        let limit = if self.posted == Posted::TakenIn { limit } else { Duration::ZERO };
         timeout(limit, first).await.unwrap_or(First::Late)
     }
 
@@ -185,9 +188,10 @@ pub(super) async fn answer(edge: &Arc<Edge>, mut pending: Pending) -> Result<Res
         First::Error(bytes, payload) => return Ok(of_host(bytes, &payload)),
         First::End => return pending.without_answer(),
         First::Ahead(bytes) => Some(bytes),
+        First::Late if pending.posted != Posted::TakenIn => return Err(Fault::invalid("the message was refused")),
         First::Late => None,
     };
-    let Pending { source, id, guest, waits } = pending;
+    let Pending { source, id, guest, waits, .. } = pending;
     let opened = stream::open(edge, Opening { source, id, guest, first });
     drop(waits);
     opened

@@ -40,11 +40,11 @@ pub(super) async fn post(
         None if begins => return begin(edge, guest, message).await,
         id => find(edge, &guest, headers, id)?,
     };
-    let (pending, posted) = hand_on(edge, guest, session, message)?;
+    let pending = hand_on(edge, guest, session, message)?;
     match message.kind {
         Kind::Request => answer::answer(edge, pending).await,
         // It is handled, whether or not its client hears so.
-        _ if posted == Posted::TakenIn => Ok(StatusCode::ACCEPTED.into_response()),
+        _ if pending.posted == Posted::TakenIn => Ok(StatusCode::ACCEPTED.into_response()),
         _ => Ok(answer::refusal(edge, pending).await.unwrap_or_else(|| StatusCode::BAD_REQUEST.into_response())),
     }
 }
@@ -87,7 +87,7 @@ fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
     }
 }
 
-fn hand_on(edge: &Arc<Edge>, guest: Guest, session: InUse, message: &Message<'_>) -> Result<(Pending, Posted), Fault> {
+fn hand_on(edge: &Arc<Edge>, guest: Guest, session: InUse, message: &Message<'_>) -> Result<Pending, Fault> {
     let waits = edge.mcp.waiting.enter(&guest.principal)?;
     let key = session.next_key();
     let exchange = edge.dispatcher.open_exchange(session.session(), key.clone());
@@ -95,7 +95,7 @@ fn hand_on(edge: &Arc<Edge>, guest: Guest, session: InUse, message: &Message<'_>
     let posted = edge.dispatcher.handle_post(session.session(), &mut session.rate(), &envelope);
     let id = message.id.filter(|_| message.kind == Kind::Request).map(ToOwned::to_owned);
     let source = Source::Exchange(Shared::new(session, exchange));
-    Ok((Pending { source, id, guest, waits }, posted))
+    Ok(Pending { source, posted, id, guest, waits })
 }
 
 /// A session, which is only kept if the plugin agrees.
@@ -104,7 +104,7 @@ async fn begin(edge: &Arc<Edge>, guest: Guest, message: &Message<'_>) -> Result<
     let session = edge.dispatcher.session_for_posts(guest.connection_id.clone(), guest.principal.clone());
     let mut fresh = Fresh { edge, session: session.clone(), is_kept: false };
     let known = HandshakeSession::new(session, rate);
-    let (mut pending, _) = hand_on(edge, guest, known.in_use(), message)?;
+    let mut pending = hand_on(edge, guest, known.in_use(), message)?;
     let (mut response, agreed) = answer::only_answer(edge, &mut pending, HANDSHAKE_LIMIT).await?;
     if agreed && let Ok(id) = HeaderValue::from_str(&known.id) {
         edge.mcp.sessions.insert(edge, &known)?;

@@ -38,10 +38,9 @@ pub(super) async fn post(
     let post = edge.dispatcher.single_post(guest.connection_id.clone(), guest.principal.clone(), KEY.into());
     check_arguments(edge, &post, headers, message).await?;
     let envelope = codec::envelope(Some(KEY), message.raw);
-    // If it was not taken in, the reason is where the answer would be.
-    let _ = edge.dispatcher.handle_post(&post.session, &mut rate, &envelope);
+    let posted = edge.dispatcher.handle_post(&post.session, &mut rate, &envelope);
     let id = message.id.filter(|_| message.kind == Kind::Request).map(ToOwned::to_owned);
-    let pending = Pending { source: Source::Single(post), id, guest, waits };
+    let pending = Pending { source: Source::Single(post), posted, id, guest, waits };
     if message.kind == Kind::Request {
         return answer::answer(edge, pending).await;
     }
