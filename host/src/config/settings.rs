@@ -104,6 +104,7 @@ section! { SERVER, server -> ServerConfig;
     plugin_dir fixed: Kind::Folder, r#""plugins""#, "Where components (`NAME.wasm`) are dropped. The folder is watched.";
     drain_timeout fixed: time(0, 3_600), r#""20s""#, "How long handlers and queues may take to finish after SIGTERM. Less than the 30 seconds after which Kubernetes kills.";
     reconnect_window fixed: time(0, 600), r#""10s""#, "Over how long clients are asked to spread their return, so that they do not all come at once.";
+    seal_keys fixed: some(Element::SealKey), r#"["generated"]"#, "What plugins' sealed texts are encrypted with, such as the `requestState` that an MCP client brings back: by the first, and read with all, so that an old one can stay for a while. `generated` is a random one in the data folder. Hosts that share clients share a secret of 32 bytes or more.";
 }
 
 section! { AUTH, auth -> AuthConfig;
