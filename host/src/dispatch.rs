@@ -19,6 +19,7 @@ mod discovery;
 pub(crate) mod exchanges;
 mod handling;
 mod host_message;
+mod left_open;
 mod lifecycle;
 mod offers;
 mod persistence;
@@ -28,6 +29,7 @@ mod revoked;
 mod route;
 mod sessions;
 mod tool_call;
+mod work;
 
 pub(crate) use crate::topic::presence::WINDOW as PRESENCE_WINDOW;
 use crate::{
@@ -131,14 +133,15 @@ impl Dispatcher {
 
     /// The part that waits: the call, and what becomes of its outcome.
     async fn answer(self: Arc<Self>, mut handling: Handling, request: Request) {
-        let effects = handling.start();
-        let context = context::of_message(&self.config.load(), &handling.session, &request, effects);
-        let outcome = request.version.handle(context, request.message()).await;
-        let word = match outcome {
-            Ok(None) => handling.silence(),
-            Ok(Some(answer)) => handling.answer(&request, answer),
-            Err(failure) => handling.failure(&request, &failure),
+        let work = handling.start();
+        let context = context::of_message(&self.config.load(), &handling.session, &request, work.0.clone());
+        let cancelled = handling.request.ended().clone();
+        let outcome = tokio::select! {
+            biased;
+            () = cancelled.cancelled() => None,
+            outcome = request.version.handle(context, request.message()) => Some(outcome),
         };
+        let word = handling.end(&work, &request, outcome);
         request.count(&self.metrics, word);
     }
 }

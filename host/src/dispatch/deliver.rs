@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{json, value::RawValue};
 use switchboard_protocol::{MessageType, ServerMessage};
 
-use super::{Parts, changes::Changes, context::Request, handling::Asker, lifecycle::Lifecycle, reply::Reply};
+use super::{Parts, changes::Changes, handling::Asker, lifecycle::Lifecycle, reply::Reply};
 use crate::{
     config::LiveConfig,
     plugin::{
@@ -25,7 +25,7 @@ use crate::{
             TopicMember, TopicPosition, TopicPublication, TopicSubscription, Unreachable,
         },
         failure::CallFailure,
-        offers::Offers,
+        offers::{Kind, Offers},
     },
     session::{
         Frame, Session, Sessions, Volatile,
@@ -181,7 +181,10 @@ impl Effects for Deliver {
     }
 
     fn list_tools<'a>(&'a self, context: &'a CallContext) -> BoxFuture<'a, Result<String, ToolError>> {
-        Box::pin(async move { self.toolbox.list(&self.plugins.registry(), context).await })
+        Box::pin(async move {
+            let listed = self.toolbox.list(&self.plugins.registry(), context, Kind::Tools).await?;
+            Ok(listed.items.to_string())
+        })
     }
 
     fn call_tool<'a>(
@@ -226,11 +229,15 @@ impl Deliver {
 }
 
 /// The frame of a plugin's answer, if it can be one.
-pub(super) fn answer(session: &Session, request: &Request, answer: &GuestMessage) -> Result<Frame, CallFailure> {
+pub(super) fn answer(
+    session: &Session,
+    correlation_id: Option<&str>,
+    answer: &GuestMessage,
+) -> Result<Frame, CallFailure> {
     if answer.message_type.is_reserved() {
         return Err(CallFailure::AnswerInvalid(format!("the type {:?} belongs to the host", answer.message_type)));
     }
-    let correlation_id = answer.correlation_id.as_deref().or(request.correlation_id.as_deref());
+    let correlation_id = answer.correlation_id.as_deref().or(correlation_id);
     let bytes = encode(&answer.message_type, &answer.payload, correlation_id)
         .map_err(|problem| CallFailure::AnswerInvalid(problem.to_string()))?;
     if !session.can_hold(bytes.len()) {

@@ -92,12 +92,6 @@ impl Dispatcher {
         }
     }
 
-    /// Answers what is left open in a session, because its client has to go; what is left open later
-    /// is answered at once.
-    pub fn finish_requests(&self, session: &Session) {
-        session.requests.close();
-    }
-
     fn new_session_without_socket(
         &self,
         connection_id: Arc<str>,

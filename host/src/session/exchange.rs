@@ -228,3 +228,6 @@ impl Drop for ExchangeGuard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,12 +86,14 @@ pub(crate) struct OpenRequest {
 struct State {
     name: Option<Arc<str>>,
     stage: Stage,
+    /// How often it was left open.
+    left: u64,
 }
 
 #[derive(Debug)]
 enum Stage {
     Runs,
-    Left(Left),
+    Left(Waiting),
     /// Another call works on it, which answers this request.
     Resumed(Weak<OpenRequest>),
     Ended {
@@ -99,20 +101,29 @@ enum Stage {
     },
 }
 
-struct Left {
+struct Waiting {
     duty: Box<dyn Duty>,
+    number: u64,
     _place: Place,
     /// Ends whoever waits for the time to be up.
     _over: DropGuard,
+}
+
+/// That a request was left open.
+pub(crate) struct Left {
+    /// Cancelled when it no longer is.
+    pub over: CancellationToken,
+    /// Of its being left open, which can happen more than once.
+    pub number: u64,
 }
 
 /// The right to leave one request open.
 #[derive(Debug)]
 pub(crate) struct Place(OwnedSemaphorePermit);
 
-impl std::fmt::Debug for Left {
+impl std::fmt::Debug for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Left").finish_non_exhaustive()
+        f.debug_struct("Waiting").finish_non_exhaustive()
     }
 }
 
@@ -130,7 +141,7 @@ impl Requests {
 
     /// A message is handed to its handler.
     pub(super) fn open(&self, correlation_id: Option<Arc<str>>, exchange: Option<Arc<Exchange>>) -> Arc<OpenRequest> {
-        let state = State { name: None, stage: Stage::Runs };
+        let state = State { name: None, stage: Stage::Runs, left: 0 };
         let request = Arc::new(OpenRequest {
             correlation_id,
             exchange,
@@ -157,7 +168,7 @@ impl Requests {
     /// Lets the call of another request go on with one that was left open.
     pub fn take(&self, name: &str, by: &Arc<OpenRequest>) -> Result<Taken, RequestFault> {
         let request = lock(&self.table).by_name.get(name).cloned().ok_or(RequestFault::Unknown)?;
-        let duty = request.take_left(Stage::Resumed(Arc::downgrade(by))).ok_or(RequestFault::Unknown)?;
+        let duty = request.take_left(None, Stage::Resumed(Arc::downgrade(by))).ok_or(RequestFault::Unknown)?;
         Ok(Taken { request, duty })
     }
 
@@ -172,7 +183,7 @@ impl Requests {
     /// The host answers all that are left open.
     pub fn give_up(&self) {
         for request in self.named() {
-            request.give_up();
+            request.give_up(None);
         }
     }
 
@@ -244,39 +255,38 @@ impl OpenRequest {
         }
     }
 
-    /// Its call has ended, and it has not. The token is cancelled when it is no longer left open.
-    pub fn leave(&self, place: Place, duty: Box<dyn Duty>) -> CancellationToken {
-        let over = CancellationToken::new();
+    /// Its call has ended, and it has not. `None`: it has now, and the duty was done.
+    pub fn leave(&self, place: Place, duty: Box<dyn Duty>) -> Option<Left> {
         let closing = {
             let table = self.table.upgrade();
             let table = table.as_deref().map(lock);
             let closing = table.as_ref().map_or(Closing::Silent, |table| table.closing);
             let mut state = self.lock();
             match state.stage {
-                Stage::Ended { .. } => None,
+                Stage::Ended { .. } => Closing::Silent,
                 _ if closing == Closing::No => {
+                    let over = CancellationToken::new();
+                    state.left += 1;
+                    let number = state.left;
                     let _over = over.clone().drop_guard();
-                    state.stage = Stage::Left(Left { duty, _place: place, _over });
-                    return over;
+                    state.stage = Stage::Left(Waiting { duty, number, _place: place, _over });
+                    return Some(Left { over, number });
                 }
-                _ => Some(closing),
+                _ => closing,
             }
         };
-        over.cancel();
-        match closing {
-            Some(Closing::GivesUp) => duty.give_up(),
-            Some(Closing::Silent | Closing::No) => {
-                self.cancel();
-                duty.cancelled();
-            }
-            None => duty.cancelled(),
+        if closing == Closing::GivesUp {
+            duty.give_up();
+        } else {
+            self.cancel();
+            duty.cancelled();
         }
-        over
+        None
     }
 
-    /// The host answers it, if it is left open.
-    pub fn give_up(&self) {
-        if let Some(duty) = self.take_left(Stage::Runs) {
+    /// The host answers it, if it is left open; for the time of that number, if one is given.
+    pub fn give_up(&self, number: Option<u64>) {
+        if let Some(duty) = self.take_left(number, Stage::Runs) {
             duty.give_up();
         }
     }
@@ -287,7 +297,7 @@ impl OpenRequest {
         match stage {
             Stage::Ended { .. } => return false,
             Stage::Runs => {}
-            Stage::Left(left) => left.duty.cancelled(),
+            Stage::Left(waiting) => waiting.duty.cancelled(),
             Stage::Resumed(by) => {
                 // Whatever that call was for itself, it works on nothing now.
                 if let Some(by) = by.upgrade() {
@@ -312,16 +322,16 @@ impl OpenRequest {
     }
 
     fn cancel_left(&self) {
-        if let Some(duty) = self.take_left(Stage::Runs) {
+        if let Some(duty) = self.take_left(None, Stage::Runs) {
             self.cancel();
             duty.cancelled();
         }
     }
 
-    fn take_left(&self, then: Stage) -> Option<Box<dyn Duty>> {
+    fn take_left(&self, number: Option<u64>, then: Stage) -> Option<Box<dyn Duty>> {
         let mut state = self.lock();
         match std::mem::replace(&mut state.stage, then) {
-            Stage::Left(left) => Some(left.duty),
+            Stage::Left(left) if number.is_none_or(|number| number == left.number) => Some(left.duty),
             other => {
                 state.stage = other;
                 None
@@ -370,3 +380,6 @@ impl Session {
         self.requests.open(correlation_id, exchange)
     }
 }
+
+#[cfg(test)]
+mod tests;
