@@ -30,6 +30,7 @@ mod isolation;
 mod isolation_of_users;
 mod jsonrpc_plugin;
 mod languages;
+mod open_requests;
 mod outbound;
 mod protocol_page;
 mod readme_tour;
