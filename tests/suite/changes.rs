@@ -37,7 +37,7 @@ async fn a_plugin_that_comes_or_goes_is_heard_of_once_and_one_without_tools_neve
     watch(&mut bob, "prompts").await;
     server.install("nested", &guest("nested"));
     assert_eq!(heard(&mut alice).await["payload"], json!({ "of": "tools" }));
-    server.install("echo", &guest("echo"));
+    server.install("echo", &guest("echo-v1"));
     server.plugin_status_when("echo", |status| status["state"] == "serving").await;
     std::fs::remove_file(server.plugin_file("nested")).unwrap();
     heard(&mut alice).await;
