@@ -105,6 +105,7 @@ section! { SERVER, server -> ServerConfig;
     plugin_dir fixed: Kind::Folder, r#""plugins""#, "Where components (`NAME.wasm`) are dropped. The folder is watched.";
     drain_timeout fixed: time(0, 3_600), r#""20s""#, "How long handlers and queues may take to finish after SIGTERM. Less than the 30 seconds after which Kubernetes kills.";
     reconnect_window fixed: time(0, 600), r#""10s""#, "Over how long clients are asked to spread their return, so that they do not all come at once.";
+    seal_keys fixed: some(Element::SealKey), r#"["generated"]"#, "What plugins' sealed texts are encrypted with, such as the `requestState` that an MCP client brings back: by the first, and read with all, so that an old one can stay for a while. `generated` is a random one in the data folder. Hosts that share clients share a secret of 32 bytes or more.";
 }
 
 section! { AUTH, auth -> AuthConfig;
@@ -152,7 +153,7 @@ section! { LIMITS, limits -> LimitConfig;
     max_subscriptions: count(1, 100_000), "128", "Topics and patterns that one session is subscribed to.";
     topic_history: count(0, 100_000), "100", "Publications that are kept for each topic, in memory.";
     max_kept_instances fixed: count(0, MAX_KEPT), "1000", "Instances of plugins that may wait for their next call, in all: those of sessions, shared ones, and ones that were started ahead. Address space is reserved for as many when the process starts.";
-    max_kept_instance_bytes fixed: bytes(0, 256 * GIB), r#""1GiB""#, "Their linear memory, and what instances of sessions left behind for the next one. Beyond it, they are put away after the call.";
+    max_kept_instance_bytes fixed: bytes(0, 256 * GIB), r#""1GiB""#, "Their linear memory, and what instances of sessions left behind for the next one. Beyond it, they are put away after the call. Those that say meanwhile what they leave behind may have as much again.";
     max_plugin_calls fixed: count(1, MAX_CALLS), "1000", "Calls into plugins at one time, in all. Address space is reserved for as many when the process starts.";
 }
 
@@ -280,7 +281,7 @@ section! { PLUGIN_CANARY, plugin_canary -> CanaryConfig;
 }
 
 section! { PLUGIN_GRANTS, plugin_grants -> Grants;
-    interfaces: list(Element::Interface), r#"["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info", "wasi"]"#, "What the plugin may import. All of the contract but `http`: none of it reaches beyond the caller's own rights. `http` is granted by naming `hosts`. `wasi` is what components of other languages stand on: no files, no sockets, no environment, its output in the log; its clocks take `clock`, and its random numbers `random`.";
+    interfaces: list(Element::Interface), r#"["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info", "requests", "seals", "inputs", "progress", "catalogue", "changes", "wasi"]"#, "What the plugin may import. All of the contract but `http`: none of it reaches beyond the caller's own rights. `http` is granted by naming `hosts`. `wasi` is what components of other languages stand on: no files, no sockets, no environment, its output in the log; its clocks take `clock`, and its random numbers `random`.";
     tools: list(Element::Tool), r#"["*"]"#, "Tools of other plugins that it may call, with the caller's rights.";
     send_to_others: Kind::Switch, "false", "Whether it may send to connections and users other than the caller's. Off: this is the one right that reaches people who did not ask.";
     topics: list(Element::Topic), r#"["**"]"#, "Topics that it may use.";
