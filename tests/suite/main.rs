@@ -12,6 +12,7 @@ mod admission;
 mod agent_plugin;
 mod canary;
 mod catalogue;
+mod changes;
 mod codes;
 mod cold_starts;
 mod command_line;
