@@ -46,7 +46,7 @@ impl World {
         }
         let request = self.call().request.as_mut().ok_or(RequestError::Unknown)?;
         if request.name.is_some() {
-            return Err(RequestError::Invalid("the request has a name already".to_owned()));
+            return Err(RequestError::LimitExceeded("a request has one name, and this one has it already".to_owned()));
         }
         request.name = Some(name.to_owned());
         self.requests.insert(key, Open::UnderWay);
