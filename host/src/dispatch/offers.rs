@@ -10,44 +10,43 @@ use crate::plugin::{
     offers::{CatalogueError, ChangeError, Item, ItemRequest, Kind, Listed, Offers, Span, Subject, Watch},
 };
 
-fn not_yet<T>() -> Result<T, CatalogueError> {
-    Err(CatalogueError::Failed("the catalogue is not there".into()))
-}
-
 impl Offers for Deliver {
-    fn list<'a>(&'a self, _: &'a CallContext, _: Kind) -> BoxFuture<'a, Result<Listed, CatalogueError>> {
-        std::future::ready(not_yet()).boxed()
+    fn list<'a>(&'a self, context: &'a CallContext, of: Kind) -> BoxFuture<'a, Result<Listed, CatalogueError>> {
+        Box::pin(async move { self.toolbox.list(&self.plugins.registry(), context, of).await })
     }
 
     fn get<'a>(
         &'a self,
-        _: &'a CallContext,
-        _: &'a Item,
-        _: ItemRequest,
+        context: &'a CallContext,
+        what: &'a Item,
+        request: ItemRequest,
     ) -> BoxFuture<'a, Result<String, CatalogueError>> {
-        std::future::ready(not_yet()).boxed()
+        Box::pin(async move { self.toolbox.get(&self.plugins.registry(), context, what, request).await })
     }
 
     fn complete<'a>(
         &'a self,
-        _: &'a CallContext,
-        _: &'a Item,
-        _: String,
-        _: String,
-        _: String,
+        context: &'a CallContext,
+        what: &'a Item,
+        argument: String,
+        value: String,
+        known: String,
     ) -> BoxFuture<'a, Result<String, CatalogueError>> {
-        std::future::ready(not_yet()).boxed()
+        Box::pin(async move {
+            self.toolbox.complete(&self.plugins.registry(), context, what, &argument, &value, known).await
+        })
     }
 
-    fn watch<'a>(&'a self, _: &'a CallContext, _: Watch) -> BoxFuture<'a, Result<(), ChangeError>> {
-        std::future::ready(Ok(())).boxed()
+    fn watch<'a>(&'a self, context: &'a CallContext, watch: Watch) -> BoxFuture<'a, Result<(), ChangeError>> {
+        self.begin_watch(context, watch).boxed()
     }
 
-    fn unwatch(&self, _: &CallContext, _: &Subject, _: Span) -> bool {
-        false
+    fn unwatch(&self, context: &CallContext, of: &Subject, during: Span) -> bool {
+        self.end_watch(context, of, during)
     }
 
-    fn changed(&self, _: &Arc<str>, _: Subject) -> Result<(), ChangeError> {
+    fn changed(&self, plugin: &Arc<str>, what: Subject) -> Result<(), ChangeError> {
+        self.offer_changed(plugin, what);
         Ok(())
     }
 }
