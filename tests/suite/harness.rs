@@ -3,6 +3,7 @@
 mod client;
 mod command;
 mod http;
+mod mcp;
 mod news;
 mod paths;
 mod proxy;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use client::{Client, Ids, Refusal, random_u64, request};
 pub use command::{Ended, operate, raise_file_limit, run_switchboard, run_switchboard_in};
 pub use http::{Http, http_request};
+pub use mcp::{HANDSHAKE, MODERN, McpClient, initialize, modern, rpc};
 pub use news::{expect_news, expect_refusal, publish, resumed, subscribe};
 pub use paths::{authors_target, compile_cache, example, guest, language_tools, repository, switchboard_binary};
 pub use proxy::{Direction, Fate, Plan, Proxy};
