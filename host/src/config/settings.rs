@@ -258,7 +258,7 @@ section! { PLUGIN_CANARY, plugin_canary -> CanaryConfig;
 }
 
 section! { PLUGIN_GRANTS, plugin_grants -> Grants;
-    interfaces: list(Element::Interface), r#"["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info", "wasi"]"#, "What the plugin may import. All of the contract but `http`: none of it reaches beyond the caller's own rights. `http` is granted by naming `hosts`. `wasi` is what components of other languages stand on: no files, no sockets, no environment, its output in the log; its clocks take `clock`, and its random numbers `random`.";
+    interfaces: list(Element::Interface), r#"["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info", "requests", "seals", "inputs", "progress", "catalogue", "changes", "wasi"]"#, "What the plugin may import. All of the contract but `http`: none of it reaches beyond the caller's own rights. `http` is granted by naming `hosts`. `wasi` is what components of other languages stand on: no files, no sockets, no environment, its output in the log; its clocks take `clock`, and its random numbers `random`.";
     tools: list(Element::Tool), r#"["*"]"#, "Tools of other plugins that it may call, with the caller's rights.";
     send_to_others: Kind::Switch, "false", "Whether it may send to connections and users other than the caller's. Off: this is the one right that reaches people who did not ask.";
     topics: list(Element::Topic), r#"["**"]"#, "Topics that it may use.";
