@@ -4,7 +4,12 @@
 //! The official conformance suite, and the official clients in both of their generations. What they are made of is
 //! pinned by the lists in `tests/mcp`.
 
-use crate::tools::toolchains;
+use std::path::Path;
+
+use crate::{process, tools::toolchains};
+
+/// The client in Rust: not of the host's workspace, where it would have everything compiled twice.
+pub const RUST_CLIENT: &str = "tests/mcp/rust";
 
 /// Installs what is not there.
 pub fn ensure() -> anyhow::Result<()> {
@@ -16,5 +21,7 @@ pub fn ensure() -> anyhow::Result<()> {
         tool.ensure(node.as_ref())?;
         eprintln!("target/tools/{} is there", tool.name);
     }
-    Ok(())
+    let mut cargo = process::cargo(Path::new(RUST_CLIENT));
+    cargo.args(["build", "--locked", "--quiet"]).env("CARGO_TARGET_DIR", process::target().join("tools/mcp-rust"));
+    process::run(&mut cargo)
 }

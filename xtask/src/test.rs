@@ -54,6 +54,7 @@ pub fn run() -> anyhow::Result<()> {
 fn steps() -> Vec<Step> {
     let mut steps = vec![cargo("formatting", "", &["fmt", "--all", "--check"])];
     steps.extend(for_plugins("formatting", &["fmt", "--all", "--check"]));
+    steps.push(cargo("formatting", peers::RUST_CLIENT, &["fmt", "--all", "--check"]));
     steps.push(Step { name: "tidy".to_owned(), action: Action::Here(tidy::run) });
     steps.push(cargo("lock file", "", &["metadata", "--locked", "--quiet", "--format-version", "1"]));
     steps.extend(for_plugins("lock file", &["metadata", "--locked", "--quiet", "--format-version", "1"]));
