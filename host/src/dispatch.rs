@@ -12,11 +12,14 @@ use switchboard_protocol::ClientMessage;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+mod changes;
 pub(crate) mod context;
 pub(crate) mod deliver;
 mod discovery;
+pub(crate) mod exchanges;
 mod handling;
 mod host_message;
+mod left_open;
 mod lifecycle;
 mod offers;
 mod persistence;
@@ -26,6 +29,7 @@ mod revoked;
 mod route;
 mod sessions;
 mod tool_call;
+mod work;
 
 pub(crate) use crate::topic::presence::WINDOW as PRESENCE_WINDOW;
 use crate::{
@@ -88,7 +92,7 @@ impl Dispatcher {
                 () if reply.blames_client() => Step::Refused,
                 () => Step::Unserved,
             };
-            self.deliver.error(&attachment.session, *reply, correlation_id.as_deref());
+            self.refuse(&attachment.session, *reply, correlation_id.as_deref());
             step
         })
     }
@@ -129,14 +133,15 @@ impl Dispatcher {
 
     /// The part that waits: the call, and what becomes of its outcome.
     async fn answer(self: Arc<Self>, mut handling: Handling, request: Request) {
-        let effects = handling.start();
-        let context = context::of_message(&self.config.load(), &handling.session, &request, effects);
-        let outcome = request.version.handle(context, request.message()).await;
-        let word = match outcome {
-            Ok(None) => handling.silence(),
-            Ok(Some(answer)) => handling.answer(&request, answer),
-            Err(failure) => handling.failure(&request, &failure),
+        let work = handling.start();
+        let context = context::of_message(&self.config.load(), &handling.session, &request, work.0.clone());
+        let cancelled = handling.request.ended().clone();
+        let outcome = tokio::select! {
+            biased;
+            () = cancelled.cancelled() => None,
+            outcome = request.version.handle(context, request.message()) => Some(outcome),
         };
+        let word = handling.end(&work, &request, outcome);
         request.count(&self.metrics, word);
     }
 }
@@ -173,7 +178,13 @@ impl Dispatcher {
         let limits = &self.config.load().limits;
         let message = ClientMessage::parse(frame, limits.max_json_depth).ok();
         let correlation_id = message.as_ref().and_then(ClientMessage::answer_correlation);
-        self.deliver.error(session, reply::too_many_in_flight(limits.max_in_flight), correlation_id);
+        self.refuse(session, reply::too_many_in_flight(limits.max_in_flight), correlation_id);
+    }
+
+    /// An error for a message that does not come to its handler.
+    fn refuse(&self, session: &Session, reply: Reply, correlation_id: Option<&str>) {
+        self.deliver.error(session, reply, correlation_id);
+        session.end_exchange(correlation_id);
     }
 
     /// Forgets what is no longer used. To be called now and then.

@@ -86,6 +86,9 @@ impl Host {
         let (detached, end) = (dispatcher.clone(), stop.clone());
         tasks.spawn(async move { detached.look_after_detached(end).await });
 
+        let (teller, end) = (dispatcher.clone(), stop.clone());
+        tasks.spawn(async move { teller.tell_changes(end).await });
+
         let revoker = dispatcher.clone();
         let edge = Arc::new(Edge {
             service,
@@ -156,6 +159,8 @@ impl Host {
     /// In batches, so that the goodbyes of many clients do not keep those waiting whose handlers finish.
     async fn ask_to_leave(&self) {
         for batch in self.sessions.all().chunks(LEAVING_AT_ONCE) {
+            // Also of those whose clients are away: they get it when they come back.
+            batch.iter().for_each(|session| self.dispatcher.finish_requests(session));
             for connection in batch.iter().filter_map(|session| session.connection()) {
                 connection.order(Order::Leave);
             }

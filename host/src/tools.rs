@@ -20,6 +20,7 @@ use crate::plugin::{
     PluginVersion, Registry,
     effects::{CallContext, ToolError},
     json_object::{self, Members},
+    offers::{CatalogueError, Kind},
 };
 
 mod catalogue;
@@ -68,6 +69,24 @@ impl Toolbox {
             .map_err(|fault| failure::in_words(name, &fault))?;
         check_result(name, &result)?;
         Ok(result)
+    }
+
+    /// A plugin's list is another, it says: whoever wants it next asks for it.
+    pub fn forget_listing(&self, plugin: &str, of: Kind) {
+        if of == Kind::Tools {
+            self.listings.forget(plugin);
+            self.known().clear();
+        }
+    }
+
+    /// The version that a caller is offered a resource by.
+    pub async fn offers_resource(
+        &self,
+        _: &Registry,
+        _: &CallContext,
+        uri: &str,
+    ) -> Result<Option<Arc<PluginVersion>>, CatalogueError> {
+        Err(CatalogueError::Unknown(uri.to_owned()))
     }
 
     async fn catalogue(&self, registry: &Registry, context: &CallContext) -> Result<Arc<Catalogue>, ToolError> {

@@ -7,6 +7,7 @@ use std::{
 
 use switchboard_protocol::{ClientMessage, MessageType, unix_seconds};
 
+use super::work::Work;
 use crate::{
     config::Config,
     plugin::{
@@ -77,16 +78,13 @@ impl Request {
 
 /// The context of a call that a client's message causes. Its time begins now: waiting for a turn is
 /// not held against the plugin.
-pub(crate) fn of_message(
-    config: &Config,
-    session: &Session,
-    request: &Request,
-    effects: Arc<dyn Effects>,
-) -> CallContext {
+pub(super) fn of_message(config: &Config, session: &Session, request: &Request, work: Arc<Work>) -> CallContext {
     let deadline = deadline(config, &request.version);
+    let transport = if session.has_sockets() { Transport::Websocket } else { Transport::StreamableHttp };
     CallContext {
         correlation_id: request.correlation_id.clone(),
-        ..CallContext::new(caller(session, Transport::Websocket), deadline, effects)
+        request: Some(work.clone()),
+        ..CallContext::new(caller(session, transport), deadline, work)
     }
 }
 

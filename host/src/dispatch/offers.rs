@@ -39,15 +39,16 @@ impl Offers for Deliver {
         std::future::ready(not_yet()).boxed()
     }
 
-    fn watch<'a>(&'a self, _: &'a CallContext, _: Watch) -> BoxFuture<'a, Result<(), ChangeError>> {
-        std::future::ready(Ok(())).boxed()
+    fn watch<'a>(&'a self, context: &'a CallContext, watch: Watch) -> BoxFuture<'a, Result<(), ChangeError>> {
+        self.begin_watch(context, watch).boxed()
     }
 
-    fn unwatch(&self, _: &CallContext, _: &Subject, _: Span) -> bool {
-        false
+    fn unwatch(&self, context: &CallContext, of: &Subject, during: Span) -> bool {
+        self.end_watch(context, of, during)
     }
 
-    fn changed(&self, _: &Arc<str>, _: Subject) -> Result<(), ChangeError> {
+    fn changed(&self, plugin: &Arc<str>, what: Subject) -> Result<(), ChangeError> {
+        self.offer_changed(plugin, what);
         Ok(())
     }
 }

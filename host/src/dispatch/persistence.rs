@@ -19,6 +19,7 @@ use crate::{
     session::{
         Handlers, Session,
         answers::{Bounds, SavedAnswer},
+        requests::Requests,
         saved::{Home, SavedSession},
     },
     storage::{Row, Rows, Store, StoreError, Tables},
@@ -100,6 +101,7 @@ impl Dispatcher {
         let (deliver, config) = (&self.deliver, self.config.load());
         let home = Home {
             handlers: Handlers::new(config.limits.max_in_flight, self.connections.clone()),
+            requests: Requests::new(config.limits.max_in_flight),
             bounds: bounds(&config),
             detached: deliver.sessions.detached.clone(),
             conflated: deliver.metrics.conflated.clone(),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum RequestError {
     #[error("another request of this session has this name, and is not answered yet")]
@@ -28,4 +30,8 @@ pub(crate) trait Request: Send + Sync {
 
     /// How a transport with statuses shows the answer.
     fn show(&self, status: u16, missing_scopes: Vec<String>);
+
+    /// Cancelled when the request has ended, however that was. Of the one that is handled at the moment: another
+    /// after [`Self::resume`].
+    fn ended(&self) -> CancellationToken;
 }

@@ -87,6 +87,12 @@ impl Listings {
         }
     }
 
+    /// Whoever wants the plugin's list next asks it.
+    pub fn forget(&self, plugin: &str) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|slot| slot.version.upgrade().is_some_and(|version| *version.name != *plugin));
+    }
+
     fn slot(&self, version: &Arc<PluginVersion>) -> Arc<tokio::sync::Mutex<Asked>> {
         let mut slots: MutexGuard<'_, Vec<Slot>> = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|slot| slot.version.strong_count() > 0);

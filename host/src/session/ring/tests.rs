@@ -1,5 +1,7 @@
 //! The ring by itself: what is numbered, what is let go, what waits for a receipt.
 
+use switchboard_protocol::MessageType;
+
 use super::*;
 
 const BOUNDS: Bounds = Bounds {
@@ -19,7 +21,7 @@ fn filled(texts: &[&'static str]) -> (Ring, Instant) {
 }
 
 fn volatile(name: &str, text: &'static str) -> Frame {
-    Frame { bytes: text.into(), volatile: Some(MessageType::parse(name).unwrap()) }
+    Frame { bytes: text.into(), volatile: Some(Volatile::Type(MessageType::parse(name).unwrap())) }
 }
 
 fn taken(ring: &mut Ring) -> (Vec<(u64, Bytes)>, Took) {
