@@ -15,6 +15,7 @@ pub(crate) mod effective;
 pub(crate) mod environment;
 pub(crate) mod fault;
 pub(crate) mod host_pattern;
+pub(crate) mod item_rule;
 pub(crate) mod live;
 pub(crate) mod network;
 pub(crate) mod origin_pattern;
@@ -45,6 +46,9 @@ pub(crate) struct Config {
     pub limits: LimitConfig,
     pub sessions: SessionConfig,
     pub topics: TopicConfig,
+    pub tools: ToolConfig,
+    pub resources: ResourceConfig,
+    pub prompts: PromptConfig,
     pub state: StateConfig,
     pub heartbeat: HeartbeatConfig,
     pub logging: LoggingConfig,
@@ -209,6 +213,27 @@ pub(crate) struct TopicConfig {
     pub history_ttl: Duration,
     /// Topics that exist because of one user.
     pub max_per_user: usize,
+}
+
+/// Who may call which tools, and how often.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ToolConfig {
+    /// The first that fits decides.
+    pub rules: Arc<item_rule::ItemRules>,
+}
+
+/// Who may read which resources, and how often.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ResourceConfig {
+    /// The first that fits decides.
+    pub rules: Arc<item_rule::ItemRules>,
+}
+
+/// Who may get which prompts, and how often.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PromptConfig {
+    /// The first that fits decides.
+    pub rules: Arc<item_rule::ItemRules>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -76,7 +76,7 @@ impl Host {
             auth: auth.clone(),
             plugins: plugins.clone(),
             sessions: sessions.clone(),
-            toolbox: Toolbox::new(),
+            toolbox: Toolbox::new(config.clone(), metrics.clone(), tasks.clone()),
             connections: shutdown.connections.clone(),
             tasks: tasks.clone(),
         });

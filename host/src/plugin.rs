@@ -99,6 +99,7 @@ mod ticker;
 mod wasi;
 
 pub(crate) use check::{CheckFault, CheckedPlugin, check_file};
+pub(crate) use guest::Completed;
 pub(crate) use instance::GuestMessage;
 pub(crate) use manifest::Ordering;
 pub(crate) use registry::{Handler, Registry, Route};

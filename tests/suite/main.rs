@@ -11,6 +11,7 @@ mod admin;
 mod admission;
 mod agent_plugin;
 mod canary;
+mod catalogue;
 mod codes;
 mod cold_starts;
 mod command_line;

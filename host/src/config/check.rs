@@ -118,6 +118,9 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
     let limits = settings::limits(reader, "limits");
     let sessions = settings::sessions(reader, "sessions");
     let topics = settings::topics(reader, "topics");
+    let tools = settings::tools(reader, "tools");
+    let resources = settings::resources(reader, "resources");
+    let prompts = settings::prompts(reader, "prompts");
     let state = settings::state(reader, "state");
     let heartbeat = settings::heartbeat(reader, "heartbeat");
     let logging = settings::logging(reader, "logging");
@@ -137,6 +140,9 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
         limits: limits?,
         sessions: sessions?,
         topics: topics?,
+        tools: tools?,
+        resources: resources?,
+        prompts: prompts?,
         state: state?,
         heartbeat: heartbeat?,
         logging: logging?,

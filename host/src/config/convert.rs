@@ -7,6 +7,7 @@ use switchboard_protocol::MessageType;
 use super::{
     HandoverRule, Isolation, KeySource, LogFormat, OnUserLimit, OriginPattern, Rate,
     fault::{Origin, nearest},
+    item_rule::{ItemRule, ItemRules},
     rate::parse_type_rate,
     raw::{Located, Value},
     setting::{ALGORITHMS, Element, INTERFACES, Kind},
@@ -300,6 +301,16 @@ impl FromValue for Arc<TopicRules> {
             TopicRule::parse(text).map_err(|problem| (format!("the rule {} {problem}", quoted(text)), help()))
         })?;
         TopicRules::new(list).map(Self::new).or_else(|problem| wrong(written, problem, help()))
+    }
+}
+
+impl FromValue for Arc<ItemRules> {
+    fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
+        let help = || format!("allowed: a list of {}", Element::ItemRule.allowed());
+        let list = each(written, kind, |_, text| {
+            ItemRule::parse(text).map_err(|problem| (format!("the rule {} {problem}", quoted(text)), help()))
+        })?;
+        ItemRules::new(list).map(Self::new).or_else(|problem| wrong(written, problem, help()))
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) enum Element {
     Network,
     TypeRate,
     TopicRule,
+    ItemRule,
 }
 
 impl Kind {
@@ -126,6 +127,7 @@ impl Element {
                 "rates, each `TYPE = N/s`, `N/min` or `N/h`, and `burst N` for how many may come at once (else N), such as \"user_message = 5/s burst 20\"".to_owned()
             }
             Self::TopicRule => "rules: `allow` or `deny`, then `subscribe`, `publish` or `all`, then a pattern of topics, then perhaps `if scope NAME` or `if claim NAME = VALUE`, and more of these after `and`".to_owned(),
+            Self::ItemRule => "rules: a pattern, in which `*` is any text, then perhaps `scope NAME` (several times, if all are needed), `rate N/s`, `N/min` or `N/h` and `burst N`, `concurrent N`, `timeout TIME`, such as \"files__* scope files.read rate 5/s burst 20\"".to_owned(),
             Self::Host => {
                 "hosts: a name, `*.` and a name for all below it, or an address; with `:PORT` if it is not the usual one, and `http://` before it if it is not https".to_owned()
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{
     AuthConfig, CanaryConfig, Grants, HealthConfig, HeartbeatConfig, InstanceConfig, LimitConfig, LoggingConfig,
-    PluginLimits, ServerConfig, SessionConfig, StateConfig, TopicConfig,
+    PluginLimits, PromptConfig, ResourceConfig, ServerConfig, SessionConfig, StateConfig, ToolConfig, TopicConfig,
     rate::MAX_RATE,
     reader::Reader,
     setting::{ENVIRONMENTS, Element, Kind, Setting},
@@ -173,6 +173,18 @@ section! { TOPICS, topics -> TopicConfig;
     max_per_user: count(1, MANY), "10000", "Topics that exist because one user was the first to publish or subscribe. A tenth of what a process holds; a service that writes to each user's own topic needs as many as there are users.";
 }
 
+section! { TOOLS, tools -> ToolConfig;
+    rules: list(Element::ItemRule), "[]", "What a user needs for a tool, and how often they may call it, such as `\"files__delete* scope files.write rate 5/min concurrent 1 timeout 10s\"`; the first whose pattern fits decides. A pattern with `__` is held against `PLUGIN__TOOL`, any other against the plugin's own name for the tool. Tools for which a user's token lacks a scope are not listed to them. Rates and numbers are for each user and tool; `timeout` shortens the plugin's `deadline`. None: every user may call every tool.";
+}
+
+section! { RESOURCES, resources -> ResourceConfig;
+    rules: list(Element::ItemRule), "[]", "The same for resources. Patterns are held against the URI, and in lists of templates against the template; a template's own rule holds for what is read by it as well. Rates and numbers are for each user and rule.";
+}
+
+section! { PROMPTS, prompts -> PromptConfig;
+    rules: list(Element::ItemRule), "[]", "The same for prompts, with patterns as for tools.";
+}
+
 section! { STATE, state -> StateConfig;
     flush_interval: time(0, 60), r#""100ms""#, "How long what plugins remember for users and for themselves may be in memory alone before it is written to the disk, all changes together. A process that is killed loses at most this and what was being written; an orderly end loses nothing. `0s`: written as fast as the disk goes.";
     max_bytes: bytes(0, 1_024 * GIB), r#""1GiB""#, "All of that, for all users and plugins: keys, values, and 64 bytes for each entry. The file can be twice as large. Beyond it, what would add to it is refused.";
@@ -277,6 +289,13 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "limits", sentence: "What clients may use.", settings: LIMITS },
     Section { path: "sessions", sentence: "What outlives a socket.", settings: SESSIONS },
     Section { path: "topics", sentence: "Who may use which topics, and how long they remember.", settings: TOPICS },
+    Section { path: "tools", sentence: "Who may call which tools of plugins, and how often.", settings: TOOLS },
+    Section {
+        path: "resources",
+        sentence: "Who may read which resources of plugins, and how often.",
+        settings: RESOURCES,
+    },
+    Section { path: "prompts", sentence: "Who may get which prompts of plugins, and how often.", settings: PROMPTS },
     Section {
         path: "state",
         sentence: "What plugins remember. Each plugin's share for one owner is `max_state_bytes` in its limits.",

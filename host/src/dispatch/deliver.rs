@@ -25,7 +25,7 @@ use crate::{
             TopicMember, TopicPosition, TopicPublication, TopicSubscription, Unreachable,
         },
         failure::CallFailure,
-        offers::Offers,
+        offers::{Kind, Offers},
     },
     session::{
         Frame, Session, Sessions, Volatile,
@@ -181,7 +181,10 @@ impl Effects for Deliver {
     }
 
     fn list_tools<'a>(&'a self, context: &'a CallContext) -> BoxFuture<'a, Result<String, ToolError>> {
-        Box::pin(async move { self.toolbox.list(&self.plugins.registry(), context).await })
+        Box::pin(async move {
+            let listed = self.toolbox.list(&self.plugins.registry(), context, Kind::Tools).await?;
+            Ok(listed.items.to_string())
+        })
     }
 
     fn call_tool<'a>(

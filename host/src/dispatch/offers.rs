@@ -10,33 +10,31 @@ use crate::plugin::{
     offers::{CatalogueError, ChangeError, Item, ItemRequest, Kind, Listed, Offers, Span, Subject, Watch},
 };
 
-fn not_yet<T>() -> Result<T, CatalogueError> {
-    Err(CatalogueError::Failed("the catalogue is not there".into()))
-}
-
 impl Offers for Deliver {
-    fn list<'a>(&'a self, _: &'a CallContext, _: Kind) -> BoxFuture<'a, Result<Listed, CatalogueError>> {
-        std::future::ready(not_yet()).boxed()
+    fn list<'a>(&'a self, context: &'a CallContext, of: Kind) -> BoxFuture<'a, Result<Listed, CatalogueError>> {
+        Box::pin(async move { self.toolbox.list(&self.plugins.registry(), context, of).await })
     }
 
     fn get<'a>(
         &'a self,
-        _: &'a CallContext,
-        _: &'a Item,
-        _: ItemRequest,
+        context: &'a CallContext,
+        what: &'a Item,
+        request: ItemRequest,
     ) -> BoxFuture<'a, Result<String, CatalogueError>> {
-        std::future::ready(not_yet()).boxed()
+        Box::pin(async move { self.toolbox.get(&self.plugins.registry(), context, what, request).await })
     }
 
     fn complete<'a>(
         &'a self,
-        _: &'a CallContext,
-        _: &'a Item,
-        _: String,
-        _: String,
-        _: String,
+        context: &'a CallContext,
+        what: &'a Item,
+        argument: String,
+        value: String,
+        known: String,
     ) -> BoxFuture<'a, Result<String, CatalogueError>> {
-        std::future::ready(not_yet()).boxed()
+        Box::pin(async move {
+            self.toolbox.complete(&self.plugins.registry(), context, what, &argument, &value, known).await
+        })
     }
 
     fn watch<'a>(&'a self, context: &'a CallContext, watch: Watch) -> BoxFuture<'a, Result<(), ChangeError>> {

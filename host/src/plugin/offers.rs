@@ -110,7 +110,7 @@ impl Severity {
     }
 }
 
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum CatalogueError {
     #[error("nothing is offered as {0:?}")]
     Unknown(String),

@@ -18,23 +18,29 @@ const MAX_PATTERN_BYTES: usize = 1 << 20;
 pub(crate) struct Schema {
     document: Value,
     validator: jsonschema::Validator,
+    steps: u64,
 }
 
 impl Schema {
     /// Compiles a schema.
     pub fn compile(document: Value) -> Result<Self, SchemaFault> {
-        cost::check(&document).map_err(|problem| SchemaFault { path: String::new(), problem })?;
+        let steps = cost::check(&document).map_err(|problem| SchemaFault { path: String::new(), problem })?;
         let validator = jsonschema::options()
             .offline()
             .with_pattern_options(jsonschema::PatternOptions::regex().size_limit(MAX_PATTERN_BYTES))
             .build(&document)
             .map_err(|fault| SchemaFault::from_error(&fault))?;
-        Ok(Self { document, validator })
+        Ok(Self { document, validator, steps })
     }
 
     /// The schema as it was written.
     pub fn document(&self) -> &Value {
         &self.document
+    }
+
+    /// How many subschemas look at one place of a value, at most.
+    pub fn steps(&self) -> u64 {
+        self.steps
     }
 
     /// Checks a value; the fault is the first one.

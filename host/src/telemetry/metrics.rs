@@ -84,6 +84,15 @@ pub(crate) struct PluginScope {
     pub scope: &'static str,
 }
 
+/// Labels of an operation on behalf of MCP clients and agents, as the OpenTelemetry conventions for MCP name them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Operation {
+    pub mcp_method_name: &'static str,
+    pub gen_ai_tool_name: Arc<str>,
+    pub gen_ai_prompt_name: Arc<str>,
+    pub error_type: &'static str,
+}
+
 macro_rules! metrics {
     ($($field:ident: $kind:ty = $make:expr, $name:literal, $unit:expr, $labels:literal, $help:literal;)+) => {
         /// Handles to count with. One per host, so that several hosts in a process keep apart.
@@ -168,6 +177,7 @@ metrics! {
     plugin_circuit: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_circuit", None, "`plugin`, `version`", "Of each version that is serving: 0 while its calls are let in, 2 while it is left alone because they failed, 1 while one call tries it";
     plugin_circuit_openings: Family<Plugin, Counter> = Family::default(), "plugin_circuit_openings", None, "`plugin`", "Times that a version was left alone because its calls failed, trials that failed among them";
     plugin_poisoned_messages: Family<Plugin, Counter> = Family::default(), "plugin_poisoned_messages", None, "`plugin`", "Messages and calls of tools that were not run, because the same ones had brought the handler down";
+    mcp_operation_duration: Family<Operation, Histogram> = Family::new_with_constructor(seconds), "mcp_server_operation_duration", Some(Unit::Seconds), "`mcp_method_name`: `tools/call`, `resources/read` or `prompts/get`, `gen_ai_tool_name`, `gen_ai_prompt_name`: by the name that the list has, `error_type`: empty, `tool_error` (the tool says so), `unknown`, `invalid_arguments`, `forbidden`, `limited`, `failed`, `timeout`, `cycle` or `abandoned`", "Calls of tools, readings of resources and prompts, by MCP clients and by plugins for their users";
     state_bytes: Family<PluginScope, Gauge> = Family::default(), "state", Some(Unit::Bytes), "`plugin`, `scope`: `connection`, `user` or `plugin`", "What plugins remember: keys, values, and 64 bytes for each entry";
     state_entries: Family<PluginScope, Gauge> = Family::default(), "state_entries", None, "`plugin`, `scope`", "Its entries; those that have ended count until they are dropped";
     state_owners: Family<PluginScope, Gauge> = Family::default(), "state_owners", None, "`plugin`, `scope`", "Sessions or users for which a plugin remembers something";
@@ -240,6 +250,13 @@ mod tests {
         metrics.plugin_canary_percent.get_or_create(&version).set(10);
         let rollout = Rollout { plugin: "echo".into(), operation: "deploy", outcome: "done" };
         metrics.plugin_rollouts.get_or_create(&rollout).inc();
+        let operation = Operation {
+            mcp_method_name: "tools/call",
+            gen_ai_tool_name: "add".into(),
+            gen_ai_prompt_name: "".into(),
+            error_type: "",
+        };
+        metrics.mcp_operation_duration.get_or_create(&operation).observe(0.01);
         metrics.plugin_circuit_openings.get_or_create(&plugin).inc();
         metrics.plugin_poisoned_messages.get_or_create(&plugin).inc();
         metrics.plugin_circuit.get_or_create(&version).set(0);

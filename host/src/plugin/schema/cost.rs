@@ -42,12 +42,18 @@ const EVERY_ITEM: [&str; 1] = ["contains"];
 /// Keywords that hold schemas by name.
 const BY_NAME: [&str; 4] = ["properties", "patternProperties", "dependentSchemas", "dependencies"];
 
-/// References that are not followed here.
-const NOT_FOLLOWED: [&str; 2] = ["$dynamicRef", "$recursiveRef"];
+/// Keywords that refer to another schema. The last two depend on how a schema was come to, but only where one has an
+/// `$id` of its own, and such are refused.
+const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 
-/// Refuses a schema that can take too long, or whose cost cannot be told.
-pub(super) fn check(document: &Value) -> Result<(), String> {
+/// Keywords that give a schema a name to refer to it by.
+const ANCHORS: [&str; 2] = ["$anchor", "$dynamicAnchor"];
+
+/// How many subschemas look at one place of a value, at most. Refuses a schema that can take too long, or whose cost
+/// cannot be told.
+pub(super) fn check(document: &Value) -> Result<u64, String> {
     let mut survey = Survey::new(document);
+    survey.collect_anchors(document);
     survey.collect(document)?;
     // From the bottom up, so that what is further down is known already.
     let targets = survey.targets.clone();
@@ -59,15 +65,19 @@ pub(super) fn check(document: &Value) -> Result<(), String> {
             break;
         }
     }
-    survey.steps(document, LEVELS, 0).map(drop)
+    survey.steps(document, LEVELS, 0)
 }
 
 /// What a reference within the document leads to.
-fn resolve<'a>(document: &'a Value, reference: &str) -> Result<&'a Value, String> {
+fn resolve<'a>(document: &'a Value, anchors: &Anchors<'a>, reference: &str) -> Result<&'a Value, String> {
     let refused = || format!("the reference {reference:?} is none within the schema, such as `#/$defs/name`");
     let pointer = reference.strip_prefix('#').filter(|pointer| !pointer.contains('%')).ok_or_else(refused)?;
     if !pointer.is_empty() && !pointer.starts_with('/') {
-        return Err(refused());
+        return match anchors.get(pointer).map(Vec::as_slice) {
+            Some([one]) => Ok(*one),
+            Some(_) => Err(format!("the anchor {pointer:?} is there more than once")),
+            None => Err(format!("the reference {reference:?} leads nowhere")),
+        };
     }
     let mut part = document;
     for (depth, token) in pointer.split('/').skip(1).enumerate() {
@@ -100,8 +110,12 @@ fn schemas<'a>(members: &'a Map<String, Value>, keyword: &str) -> Vec<&'a Value>
     }
 }
 
+/// What has a name, by that.
+type Anchors<'a> = HashMap<&'a str, Vec<&'a Value>>;
+
 struct Survey<'a> {
     document: &'a Value,
+    anchors: Anchors<'a>,
     /// What is referred to.
     targets: Vec<&'a Value>,
     is_target: HashSet<*const Value>,
@@ -115,11 +129,26 @@ impl<'a> Survey<'a> {
     fn new(document: &'a Value) -> Self {
         Self {
             document,
+            anchors: Anchors::new(),
             targets: Vec::new(),
             is_target: HashSet::new(),
             objects: 0,
             known: HashMap::new(),
             under_way: HashSet::new(),
+        }
+    }
+
+    /// Also where they are part of an example: then two have one name, and a reference to it is refused.
+    fn collect_anchors(&mut self, part: &'a Value) {
+        match part {
+            Value::Object(members) => {
+                for name in ANCHORS.iter().filter_map(|keyword| members.get(*keyword)?.as_str()) {
+                    self.anchors.entry(name).or_default().push(part);
+                }
+                members.values().for_each(|member| self.collect_anchors(member));
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.collect_anchors(item)),
+            _ => {}
         }
     }
 
@@ -131,11 +160,12 @@ impl<'a> Survey<'a> {
                     return Err(format!("it has more than {MAX_SCHEMAS} parts"));
                 }
                 // One that leads nowhere may be part of an example; where it counts, it is refused later.
-                let reference = members.get("$ref").and_then(Value::as_str);
-                if let Some(target) = reference.and_then(|to| resolve(self.document, to).ok())
-                    && self.is_target.insert(target)
-                {
-                    self.targets.push(target);
+                for reference in REFERENCES.iter().filter_map(|keyword| members.get(*keyword)?.as_str()) {
+                    if let Ok(target) = resolve(self.document, &self.anchors, reference)
+                        && self.is_target.insert(target)
+                    {
+                        self.targets.push(target);
+                    }
                 }
                 members.values().try_for_each(|member| self.collect(member))
             }
@@ -192,15 +222,12 @@ impl<'a> Survey<'a> {
     }
 
     fn same_value(&mut self, members: &'a Map<String, Value>, levels: usize, nesting: usize) -> Result<u64, String> {
-        if let Some(name) = NOT_FOLLOWED.iter().find(|name| members.contains_key(**name)) {
-            return Err(format!("`{name}` is not supported: use `$ref`"));
-        }
         let mut steps = 1_u64;
         for keyword in SAME_VALUE {
             steps = steps.saturating_add(self.sum(members, keyword, levels, nesting)?);
         }
-        if let Some(Value::String(reference)) = members.get("$ref") {
-            let target = resolve(self.document, reference)?;
+        for reference in REFERENCES.iter().filter_map(|keyword| members.get(*keyword)?.as_str()) {
+            let target = resolve(self.document, &self.anchors, reference)?;
             steps = steps.saturating_add(self.steps(target, levels, nesting + 1)?);
         }
         let asks_again = members.contains_key("unevaluatedProperties") || members.contains_key("unevaluatedItems");
@@ -279,8 +306,11 @@ mod tests {
             json!({ "properties": { "a": { "oneOf": [{ "const": 1 }, { "enum": [{ "$ref": "#/nowhere" }] }] } }, "unevaluatedProperties": false }),
             chain(100, |next| json!({ "properties": { "next": next } })),
             chain(100, |next| next),
+            json!({ "properties": { "a": { "$ref": "#a" } }, "$defs": { "a": { "$anchor": "a" } } }),
+            json!({ "$dynamicAnchor": "node", "properties": { "children": { "items": { "$dynamicRef": "#node" } } } }),
+            json!({ "$recursiveAnchor": true, "properties": { "next": { "$recursiveRef": "#" } } }),
         ] {
-            assert_eq!(check(&document), Ok(()), "{document}");
+            assert!(check(&document).is_ok(), "{document}: {:?}", check(&document));
         }
     }
 
@@ -309,10 +339,13 @@ mod tests {
         assert!(problem(json!({ "$ref": "#" })).contains("circle"));
         let two = json!({ "a": { "anyOf": [{ "$ref": "#/$defs/b" }] }, "b": { "not": { "$ref": "#/$defs/a" } } });
         assert!(problem(json!({ "$ref": "#/$defs/a", "$defs": two })).contains("circle"));
-        assert!(problem(json!({ "$ref": "#anchor" })).contains("none within the schema"));
+        assert!(problem(json!({ "$ref": "#anchor" })).contains("leads nowhere"));
+        let twice = json!({ "a": { "$anchor": "x" }, "b": { "const": { "$dynamicAnchor": "x" } } });
+        assert!(problem(json!({ "$ref": "#x", "$defs": twice })).contains("more than once"));
+        assert!(problem(json!({ "$anchor": "x", "allOf": [{ "$dynamicRef": "#x" }] })).contains("circle"));
         assert!(problem(json!({ "$ref": "#/%24defs/a", "$defs": { "a": true } })).contains("none within"));
         assert!(problem(json!({ "$ref": "#/$defs/b" })).contains("leads nowhere"));
-        assert!(problem(json!({ "$dynamicRef": "#" })).contains("use `$ref`"));
+        assert!(problem(json!({ "$dynamicRef": "#" })).contains("circle"));
         let named = json!({ "a": { "$id": "http://elsewhere/", "$ref": "#/x" } });
         assert!(problem(json!({ "properties": named })).contains("`$id`"));
         let behind = json!({ "a": { "$id": "http://elsewhere/", "b": {} } });
