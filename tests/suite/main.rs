@@ -35,6 +35,7 @@ mod mcp_clients;
 mod mcp_conformance;
 mod mcp_frames;
 mod mcp_jsonrpc;
+mod open_requests;
 mod outbound;
 mod protocol_page;
 mod readme_tour;

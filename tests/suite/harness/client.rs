@@ -163,6 +163,11 @@ impl Client {
         }
     }
 
+    /// What came in while other frames were awaited.
+    pub fn unread(&self) -> impl Iterator<Item = &Value> {
+        self.unread.iter()
+    }
+
     /// Frames of a type that came in while others were awaited.
     pub fn unread_of(&self, message_type: &str) -> Vec<&Value> {
         self.unread.iter().filter(|frame| frame["type"] == message_type).collect()
