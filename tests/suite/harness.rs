@@ -3,8 +3,8 @@
 mod bearer;
 mod client;
 mod command;
+pub mod doors;
 mod http;
-pub mod mcp;
 mod news;
 mod paths;
 mod peers;

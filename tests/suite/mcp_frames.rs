@@ -11,9 +11,9 @@ use generator::{Frame, Generator};
 use serde_json::Value;
 
 use crate::harness::{
-    Server, guest,
-    mcp::{HttpDoor, SocketDoor},
-    random_u64,
+    Server,
+    doors::{HttpDoor, SocketDoor},
+    guest, random_u64,
 };
 
 /// Frames for each way in: seconds of work. More of them are more seeds.

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Server, guest,
-    mcp::{HttpDoor, SocketDoor},
+    Server,
+    doors::{HttpDoor, SocketDoor},
+    guest,
 };
 
 /// A message, and what has to come of it.

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::mcp::{LEGACY, MODERN, modern_meta};
+use crate::harness::doors::{LEGACY, MODERN, modern_meta};
 
 /// One frame, and what is known of it.
 pub struct Frame {
