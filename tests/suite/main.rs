@@ -31,6 +31,7 @@ mod isolation;
 mod isolation_of_users;
 mod jsonrpc_plugin;
 mod languages;
+mod mcp_eras;
 mod outbound;
 mod protocol_page;
 mod readme_tour;
