@@ -35,7 +35,7 @@ pub(crate) use live::LiveConfig;
 pub(crate) use network::Network;
 pub(crate) use origin_pattern::OriginPattern;
 pub(crate) use rate::Rate;
-pub(crate) use secret::Secret;
+pub(crate) use secret::{Secret, SecretFault, SecretSource};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +97,8 @@ pub(crate) struct ServerConfig {
     pub drain_timeout: Duration,
     /// Over how long clients are asked to spread their return.
     pub reconnect_window: Duration,
+    /// What `seals` are made with. Never empty.
+    pub seal_keys: Vec<SealKey>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +127,15 @@ pub(crate) struct AuthConfig {
     pub expiry_grace: Duration,
     /// How often key files and JWKS are looked at again.
     pub key_refresh: Duration,
+}
+
+/// A secret that plugins' sealed texts are encrypted with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SealKey {
+    /// The random key that `serve` makes in the data folder at its first start.
+    Generated,
+    /// One that several hosts can have.
+    Secret(SecretSource),
 }
 
 /// Where verification keys come from.

@@ -134,7 +134,8 @@ async fn both_eras_are_told_when_a_plugin_comes() {
     let server = server().await;
     let mut client = open(&server, "alice").await;
     initialize(&mut client).await;
-    let notifications = json!({ "toolsListChanged": true, "resourceSubscriptions": ["shelf://book/1", "shelf://none"] });
+    let notifications =
+        json!({ "toolsListChanged": true, "resourceSubscriptions": ["shelf://book/1", "shelf://none"] });
     let params = json!({ "_meta": meta(), "notifications": notifications });
     send(&mut client, json!("stream"), "subscriptions/listen", params).await;
     let acknowledged = client.find("the acknowledgment", |frame| frame["method"].is_string()).await;

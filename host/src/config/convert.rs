@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Du
 use switchboard_protocol::MessageType;
 
 use super::{
-    HandoverRule, Isolation, KeySource, LogFormat, OnUserLimit, OriginPattern, Rate,
+    HandoverRule, Isolation, KeySource, LogFormat, OnUserLimit, OriginPattern, Rate, SealKey, SecretSource,
     fault::{Origin, nearest},
     item_rule::{ItemRule, ItemRules},
     rate::parse_type_rate,
@@ -343,6 +343,21 @@ fn key_source(item: &Located, text: &str) -> Result<KeySource, &'static str> {
         };
     }
     jwks_url(text)
+}
+
+impl FromValue for Vec<SealKey> {
+    fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
+        // What is wrong is not quoted: it may be a key itself.
+        let help = || format!("allowed: a list of {}", Element::SealKey.allowed());
+        let unfit = |problem: &str| (problem.to_owned(), help());
+        each(written, kind, |item, text| match key_source(item, text) {
+            Ok(KeySource::Generated) => Ok(SealKey::Generated),
+            Ok(KeySource::File(path)) => Ok(SealKey::Secret(SecretSource::File(path))),
+            Ok(KeySource::Environment(name)) => Ok(SealKey::Secret(SecretSource::Environment(name))),
+            Ok(KeySource::JwksUrl(_)) => Err(unfit("holds an entry that is none of the allowed forms")),
+            Err(problem) => Err(unfit(problem)),
+        })
+    }
 }
 
 /// As shells let variables be called.

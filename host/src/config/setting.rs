@@ -58,6 +58,7 @@ pub(crate) enum Kind {
 pub(crate) enum Element {
     Text,
     Key,
+    SealKey,
     Algorithm,
     Origin,
     Interface,
@@ -119,6 +120,7 @@ impl Element {
         match self {
             Self::Text => "strings that are not empty".to_owned(),
             Self::Key => "keys, each \"generated\", \"file:PATH\", \"env:NAME\" or the https:// address of a JWKS (http:// only on this machine)".to_owned(),
+            Self::SealKey => "secrets, each \"generated\", \"file:PATH\" or \"env:NAME\"".to_owned(),
             Self::Algorithm => format!("algorithms: {}", ALGORITHMS.join(", ")),
             Self::Origin => "origins: scheme://host, with `:PORT` or `:*`, and `*.` before the host for all below it; `null`; `*` for any".to_owned(),
             Self::Interface => format!("interfaces: {}", INTERFACES.join(", ")),

@@ -104,6 +104,7 @@ section! { SERVER, server -> ServerConfig;
     plugin_dir fixed: Kind::Folder, r#""plugins""#, "Where components (`NAME.wasm`) are dropped. The folder is watched.";
     drain_timeout fixed: time(0, 3_600), r#""20s""#, "How long handlers and queues may take to finish after SIGTERM. Less than the 30 seconds after which Kubernetes kills.";
     reconnect_window fixed: time(0, 600), r#""10s""#, "Over how long clients are asked to spread their return, so that they do not all come at once.";
+    seal_keys fixed: some(Element::SealKey), r#"["generated"]"#, "What plugins' sealed texts are encrypted with, such as the `requestState` that an MCP client brings back: by the first, and read with all, so that an old one can stay for a while. `generated` is a random one in the data folder. Hosts that share clients share a secret of 32 bytes or more.";
 }
 
 section! { AUTH, auth -> AuthConfig;
@@ -151,7 +152,7 @@ section! { LIMITS, limits -> LimitConfig;
     max_subscriptions: count(1, 100_000), "128", "Topics and patterns that one session is subscribed to.";
     topic_history: count(0, 100_000), "100", "Publications that are kept for each topic, in memory.";
     max_kept_instances fixed: count(0, MAX_KEPT), "1000", "Instances of plugins that may wait for their next call, in all: those of sessions, shared ones, and ones that were started ahead. Address space is reserved for as many when the process starts.";
-    max_kept_instance_bytes fixed: bytes(0, 256 * GIB), r#""1GiB""#, "Their linear memory, and what instances of sessions left behind for the next one. Beyond it, they are put away after the call.";
+    max_kept_instance_bytes fixed: bytes(0, 256 * GIB), r#""1GiB""#, "Their linear memory, and what instances of sessions left behind for the next one. Beyond it, they are put away after the call. Those that say meanwhile what they leave behind may have as much again.";
     max_plugin_calls fixed: count(1, MAX_CALLS), "1000", "Calls into plugins at one time, in all. Address space is reserved for as many when the process starts.";
 }
 

@@ -147,7 +147,7 @@ metrics! {
     bytes_received: Counter = Counter::default(), "received", Some(Unit::Bytes), "", "Bytes of frames from clients";
     frames_sent: Counter = Counter::default(), "frames_sent", None, "", "Frames written to clients";
     bytes_sent: Counter = Counter::default(), "sent", Some(Unit::Bytes), "", "Bytes of frames written to clients";
-    messages: Family<PluginOutcome, Counter> = Family::default(), "messages", None, "`plugin`, `outcome`: `answered`, `silent` or the kind of failure", "Messages that a plugin handled";
+    messages: Family<PluginOutcome, Counter> = Family::default(), "messages", None, "`plugin`, `outcome`: `answered`, `silent`, `left_open` (for a later message, or the host, to answer), `cancelled` or the kind of failure", "Messages that a plugin handled";
     message_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "message_duration", Some(Unit::Seconds), "`plugin`", "From the frame to its answer being queued";
     remembered_messages: Gauge = Gauge::default(), "remembered_messages", None, "", "Messages that a repeat would be recognised as, running ones among them";
     repeated_messages: Family<Outcome, Counter> = Family::default(), "repeated_messages", None, "`outcome`: `joined` (the first was still running), `answered`, `silent`, `not_kept`, `interrupted`", "Repeats that were recognised by their `id` and not handled again";
