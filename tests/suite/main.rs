@@ -34,6 +34,7 @@ mod jsonrpc_plugin;
 mod languages;
 mod mcp_clients;
 mod mcp_conformance;
+mod mcp_eras;
 mod mcp_frames;
 mod mcp_http;
 mod mcp_jsonrpc;
