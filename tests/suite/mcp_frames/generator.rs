@@ -227,7 +227,7 @@ fn frame(text: String, modern: bool) -> Frame {
     let id = message.get("id").filter(|id| id.is_string() || id.is_i64() || id.is_u64()).map(Value::to_string);
     let is_request = message["jsonrpc"] == "2.0"
         && message["method"].is_string()
-        && message.get("params").is_none_or(Value::is_object);
+        && message.get("params").is_none_or(|params| params.is_object() || params.is_array());
     let (good_id, other_id) = if is_request { (id, None) } else { (None, id) };
     Frame { text, good_id, other_id, modern }
 }
