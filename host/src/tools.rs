@@ -12,6 +12,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Instant,
 };
 
 use futures_util::future::join_all;
@@ -86,6 +87,11 @@ impl Toolbox {
     /// A plugin's own list has changed: it is asked for again when somebody next wants it.
     pub fn forget_listing(&self, plugin: &str, of: Kind) {
         self.listings.forget(plugin, of);
+    }
+
+    /// When a list can be asked for again that could not be had, if there is one.
+    pub fn lists_in_vain(&self) -> Option<Instant> {
+        self.listings.in_vain()
     }
 
     /// The version that a caller is offered a resource by; `None` if there is none that they may read.

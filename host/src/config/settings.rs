@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::{
     AuthConfig, CanaryConfig, Grants, HealthConfig, HeartbeatConfig, InstanceConfig, LimitConfig, LoggingConfig,
-    PluginLimits, PromptConfig, ResourceConfig, ServerConfig, SessionConfig, StateConfig, ToolConfig, TopicConfig,
+    McpConfig, PluginLimits, PromptConfig, ResourceConfig, ServerConfig, SessionConfig, StateConfig, ToolConfig,
+    TopicConfig,
     rate::MAX_RATE,
     reader::Reader,
     setting::{ENVIRONMENTS, Element, Kind, Setting},
@@ -104,6 +105,7 @@ section! { SERVER, server -> ServerConfig;
     plugin_dir fixed: Kind::Folder, r#""plugins""#, "Where components (`NAME.wasm`) are dropped. The folder is watched.";
     drain_timeout fixed: time(0, 3_600), r#""20s""#, "How long handlers and queues may take to finish after SIGTERM. Less than the 30 seconds after which Kubernetes kills.";
     reconnect_window fixed: time(0, 600), r#""10s""#, "Over how long clients are asked to spread their return, so that they do not all come at once.";
+    seal_keys fixed: some(Element::SealKey), r#"["generated"]"#, "What plugins' sealed texts are encrypted with, such as the `requestState` that an MCP client brings back: by the first, and read with all, so that an old one can stay for a while. `generated` is a random one in the data folder. Hosts that share clients share a secret of 32 bytes or more.";
 }
 
 section! { AUTH, auth -> AuthConfig;
@@ -151,7 +153,7 @@ section! { LIMITS, limits -> LimitConfig;
     max_subscriptions: count(1, 100_000), "128", "Topics and patterns that one session is subscribed to.";
     topic_history: count(0, 100_000), "100", "Publications that are kept for each topic, in memory.";
     max_kept_instances fixed: count(0, MAX_KEPT), "1000", "Instances of plugins that may wait for their next call, in all: those of sessions, shared ones, and ones that were started ahead. Address space is reserved for as many when the process starts.";
-    max_kept_instance_bytes fixed: bytes(0, 256 * GIB), r#""1GiB""#, "Their linear memory, and what instances of sessions left behind for the next one. Beyond it, they are put away after the call.";
+    max_kept_instance_bytes fixed: bytes(0, 256 * GIB), r#""1GiB""#, "Their linear memory, and what instances of sessions left behind for the next one. Beyond it, they are put away after the call. Those that say meanwhile what they leave behind may have as much again.";
     max_plugin_calls fixed: count(1, MAX_CALLS), "1000", "Calls into plugins at one time, in all. Address space is reserved for as many when the process starts.";
 }
 
@@ -195,6 +197,15 @@ section! { STATE, state -> StateConfig;
 section! { HEARTBEAT, heartbeat -> HeartbeatConfig;
     interval: time(100, 600), r#""25s""#, "How often an idle socket hears something. Shorter than the 30 seconds after which the strictest proxies cut.";
     grace: time(200, 3_600), r#""60s""#, "Silence for this long closes the socket with 4202. Two heartbeats may be lost.";
+}
+
+section! { MCP, mcp -> McpConfig;
+    resource: Kind::Resource, r#""""#, "The address of `/mcp` as clients know it, such as `https://example.com/mcp`. If it is set, a token has to name it (or one of `auth.audiences`) in `aud` to be accepted there (RFC 8707), and it is what clients are told (RFC 9728). Not set: the address that the client asked, and `auth.audiences` alone decides.";
+    authorization_servers: list(Element::ServiceAddress), "[]", "Where clients get tokens for `/mcp`: the issuers of RFC 8414. Empty: those of `auth.issuers` that are addresses.";
+    scopes_supported: list(Element::Scope), "[]", "Scopes that clients are told to ask for. What a tool needs is told when it is called without.";
+    allowed_hosts: list(Element::HostName), "[]", "Host headers under which `/mcp` answers, beside this machine's own names and addresses and the host of `mcp.resource`. A page that points its own name here (DNS rebinding) is refused by it; behind a proxy, name what the proxy sends.";
+    session_idle: time(1_000, 604_800), r#""30m""#, "How long a session of a client with a handshake (revisions up to 2025-11-25) is kept without a request or a stream. Its client then begins another.";
+    max_sessions_per_user: count(1, 10_000), "32", "Such sessions of one user; beyond it, the one that was not used for the longest time ends. More than a person has windows open.";
 }
 
 section! { LOGGING, logging -> LoggingConfig;
@@ -302,6 +313,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         settings: STATE,
     },
     Section { path: "heartbeat", sentence: "How a lost peer is noticed.", settings: HEARTBEAT },
+    Section { path: "mcp", sentence: "The Model Context Protocol over HTTP, at `/mcp`.", settings: MCP },
     Section { path: "logging", sentence: "What is logged, and how.", settings: LOGGING },
     Section {
         path: PLUGIN_DEFAULTS,

@@ -46,8 +46,8 @@ mod watchers;
 /// hangs fails by itself, and the rest of the list is there.
 const TIME_TO_LIST: Duration = Duration::from_secs(60);
 
-/// Until a list that could not be had is asked for again.
-const RETRY: Duration = Duration::from_secs(5);
+/// At least, until something that could not be had is looked at again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What is watched, and what may have changed.
 #[derive(Default)]
@@ -130,6 +130,7 @@ impl Deliver {
             // What was seen is older than what they looked at, and the watch was not there yet.
             self.changes.note(|pending, now| pending.note_session(&session.id, now));
         }
+        self.look_again(self.toolbox.lists_in_vain());
         // It may have ended before the watch was there to be forgotten.
         if self.sessions.by_id(&session.id).is_none() {
             self.changes.session_ended(&session.id);
@@ -160,8 +161,14 @@ impl Deliver {
             tracing::debug!(watches = looked.told.len(), "telling that what is offered has changed");
         }
         looked.told.into_iter().for_each(|told| self.send_told(&told));
-        if looked.in_vain {
-            self.changes.pending().note_everything(Instant::now() + RETRY);
+        let in_vain = looked.in_vain.then(Instant::now);
+        self.look_again(in_vain.or_else(|| self.toolbox.lists_in_vain()));
+    }
+
+    /// What is missing from a list, because a plugin could not say what it offers, may be there then.
+    fn look_again(&self, at: Option<Instant>) {
+        if let Some(at) = at.filter(|_| !self.changes.watchers.lock().is_empty()) {
+            self.changes.note(|pending, now| pending.look_again(at.max(now + RETRY)));
         }
     }
 

@@ -105,6 +105,7 @@ pub(crate) fn caller(session: &Session, transport: Transport) -> Caller {
         session_id: session.id.clone(),
         principal: session.principal(),
         transport,
+        through: None,
     }
 }
 

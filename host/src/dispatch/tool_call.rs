@@ -39,6 +39,7 @@ impl Dispatcher {
             session_id: session_id.clone(),
             principal: principal.clone(),
             transport: Transport::StreamableHttp,
+            through: None,
         };
         let deadline = Instant::now() + self.longest_deadline();
         let context = CallContext::new(caller, deadline, self.deliver.clone() as Arc<dyn Effects>);

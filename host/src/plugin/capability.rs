@@ -58,6 +58,7 @@ impl SharedCapabilities {
     pub fn start(
         config: LiveConfig,
         data_dir: Option<&Path>,
+        seals: Seals,
         metrics: Arc<Metrics>,
         tasks: &TaskTracker,
         stop: CancellationToken,
@@ -67,7 +68,7 @@ impl SharedCapabilities {
         let shared = Arc::new(Self {
             state,
             runs: Arc::default(),
-            seals: Seals::new(&rand::random::<[u8; 32]>()),
+            seals,
             sessions: SessionInstances::default(),
             opened: Opened::default(),
             metrics,

@@ -29,6 +29,7 @@ pub(crate) fn context(deadline: Instant) -> CallContext {
         session_id: NOBODY.into(),
         principal: Arc::new(principal),
         transport: Transport::Internal,
+        through: None,
     };
     CallContext::new(caller, deadline, Arc::new(Detached))
 }

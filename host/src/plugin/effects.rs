@@ -22,6 +22,9 @@ pub(crate) struct Caller {
     pub session_id: Arc<str>,
     pub principal: Arc<Principal>,
     pub transport: Transport,
+    /// The plugin that chose what this call is about, on the caller's behalf: one that published. `None` where a client itself
+    /// is behind it.
+    pub through: Option<Arc<str>>,
 }
 
 impl Caller {
@@ -59,6 +62,11 @@ pub(crate) struct CallContext {
 }
 
 impl CallContext {
+    /// The outermost plugin that this call came through, if it came through one.
+    pub fn through(&self) -> Option<&Arc<str>> {
+        self.caller.through.as_ref().or_else(|| self.chain.first())
+    }
+
     /// Of a call that nothing led to but the caller itself.
     pub fn new(caller: Caller, deadline: Instant, effects: Arc<dyn Effects>) -> Self {
         Self {

@@ -305,6 +305,11 @@ impl PluginVersion {
             None => self.start_on_demand(nobodys(), watch.clone()).await?,
         };
         self.fill();
+        if occupant.parked().as_mut().is_some_and(|parked| !parked.attempt()) {
+            tracing::warn!(plugin = %self.name, version = %self.version, "nobody took over in time what an instance left behind: its session starts anew");
+            self.shared.count_handover(&self.name, "import_failed");
+            *occupant.parked() = None;
+        }
         // Kept until it was taken over, in case this call ends before that.
         if let Some(parked) = occupant.parked() {
             let usable = call.meter.without(self.hand_over(parked, &mut fresh)).await;

@@ -92,6 +92,17 @@ impl Listings {
         }
     }
 
+    /// When the first of those may be asked for that could not be had.
+    pub fn in_vain(&self) -> Option<Instant> {
+        let serves = |slot: &&Arc<Slot>| slot.version.upgrade().is_some_and(|version| !version.is_retired());
+        let when = |slot: &Arc<Slot>| match slot.known.try_lock() {
+            Ok(known) => known.in_vain.map(|(times, at)| at + retry(times)),
+            // It is being asked for. What comes of that, only whoever waits for it knows.
+            Err(_) => Some(Instant::now()),
+        };
+        self.slots().iter().filter(serves).filter_map(when).min()
+    }
+
     fn slot(&self, version: &Arc<PluginVersion>, kind: Kind) -> Arc<Slot> {
         let mut slots = self.slots();
         slots.retain(|slot| slot.version.strong_count() > 0);

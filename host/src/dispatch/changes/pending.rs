@@ -33,6 +33,8 @@ pub(super) struct Pending {
     quiet: Quiet,
     everything: bool,
     sessions: HashSet<Arc<str>>,
+    /// When to look at everything, whether or not anything happens until then.
+    again: Option<Instant>,
     /// Each by itself, so that one which never stops holds nothing up for others.
     plugins: HashMap<Arc<str>, OfPlugin>,
 }
@@ -79,6 +81,11 @@ impl Pending {
         self.sessions.clear();
     }
 
+    /// Something could not be had now, and may be then.
+    pub fn look_again(&mut self, at: Instant) {
+        self.again = Some(self.again.map_or(at, |earlier| earlier.min(at)));
+    }
+
     /// Other rights, or a watch that began while somebody looked.
     pub fn note_session(&mut self, session_id: &Arc<str>, now: Instant) {
         self.quiet.note(now);
@@ -105,7 +112,7 @@ impl Pending {
 
     /// When to look, if there is anything to look for.
     pub fn next(&self) -> Option<Instant> {
-        self.plugins.values().map(OfPlugin::due).chain([self.quiet.due()]).flatten().min()
+        self.plugins.values().map(OfPlugin::due).chain([self.quiet.due(), self.again]).flatten().min()
     }
 
     /// What it is time for. It is pending no longer.
@@ -115,6 +122,9 @@ impl Pending {
             self.quiet = Quiet::default();
             due.everything = std::mem::take(&mut self.everything);
             due.sessions = std::mem::take(&mut self.sessions);
+        }
+        if self.again.take_if(|at| *at <= now).is_some() {
+            due.everything = true;
         }
         for (plugin, own) in &mut self.plugins {
             if own.due().is_some_and(|at| at <= now) {
@@ -282,6 +292,18 @@ mod tests {
         let due = pending.take(now + QUIET);
         assert_eq!(due.lists, [("p".into(), Kind::Resources), ("p".into(), Kind::ResourceTemplates)]);
         assert!(due.versions_of("any") && due.lists_of("any") && !due.everything);
+    }
+
+    #[test]
+    fn what_could_not_be_had_is_looked_at_again_and_delays_nothing() {
+        let (mut pending, now) = (Pending::default(), Instant::now());
+        let (later, latest) = (now + BETWEEN_QUESTIONS * 5, now + BETWEEN_QUESTIONS * 9);
+        pending.note_session(&"ss_1".into(), now);
+        [latest, later].into_iter().for_each(|at| pending.look_again(at));
+        assert_eq!(pending.next(), Some(now + QUIET));
+        assert!(!pending.take(now + QUIET).everything);
+        assert_eq!(pending.next(), Some(later));
+        assert!(pending.take(later).everything && pending.next().is_none());
     }
 
     #[test]

@@ -75,6 +75,7 @@ fn outlet(recorder: &Arc<Recorder>, subject: &str) -> RunOutlet {
             session_id: "s_1".into(),
             principal: Arc::new(principal(subject, None)),
             transport: Transport::Websocket,
+            through: None,
         },
         correlation_id: Some("c1".into()),
     }

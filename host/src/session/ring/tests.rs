@@ -155,3 +155,13 @@ fn what_was_ever_written_is_not_replaced_for_the_client_may_have_it() {
     let mut restored = Ring::restored(BOUNDS, 7, vec![volatile("tick", "7")], now);
     assert_eq!(restored.push(volatile("tick", "8"), 2, now), Pushed::Queued { seq: 8 });
 }
+
+#[test]
+fn what_one_watch_causes_conflates_and_what_others_of_its_type_do_does_not() {
+    let (mut ring, now) = (Ring::new(BOUNDS), Instant::now());
+    let changed = |watch: u64, text: &'static str| Frame { bytes: text.into(), volatile: Some(Volatile::Watch(watch)) };
+    for (watch, text) in [(1, "a"), (2, "b"), (1, "c"), (1, "d")] {
+        ring.push(changed(watch, text), 1, now);
+    }
+    assert_eq!(ring.frames().map(|frame| frame.bytes).collect::<Vec<_>>(), ["d", "b"]);
+}
