@@ -5,10 +5,11 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Http, Peer, Server, eventually, guest, http_request, token};
-
-const MODERN: &str = "2026-07-28";
-const LEGACY: &str = "2025-11-25";
+use crate::harness::{
+    Http, Peer, Server,
+    doors::{HttpDoor, LEGACY, MODERN, modern_meta},
+    eventually, guest, http_request, token,
+};
 
 /// Long enough that nothing but its cancellation ends a call while a test waits for that.
 const LIMITS: &str = "[plugin_defaults.limits]\ncpu_time = \"200s\"\ndeadline = \"200s\"";
@@ -71,9 +72,15 @@ async fn rust_speaks_both_eras_over_http() {
 
 /// Follows a client from step to step.
 async fn converse(mut peer: Peer, server: &Server, version: &str) {
-    // The one before may have left the second version.
+    // The one before may have left the second version, and what is offered follows a file a moment later.
     server.install("swap", &guest("swap-v1"));
-    server.plugin_status_when("swap", |status| status["version"] == "1.0.0").await;
+    let door = HttpDoor::modern(server, "alice");
+    let list = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": { "_meta": modern_meta() } });
+    eventually("the first version's tool", async || {
+        let posted = door.post(list.to_string(), &[("mcp-method", "tools/list")]).await;
+        posted.messages.iter().any(|message| message.contains("swap_before")).then_some(())
+    })
+    .await;
 
     let connected = peer.step("connected").await;
     assert_eq!(connected["version"], version, "{connected}");

@@ -67,16 +67,12 @@ fn rows(columns: &[(&str, Vec<Verdict>)], scored: bool) -> BTreeMap<String, Vec<
 }
 
 fn cell(verdict: &Verdict) -> String {
-    let word = match (verdict.failures.is_empty(), verdict.warnings.is_empty()) {
-        (true, true) => "passes",
-        (true, false) => "passes, with warnings",
-        (false, _) => "fails",
-    };
+    let word = verdict.word();
     verdict.unscored.as_ref().map_or_else(|| word.to_owned(), |reason| format!("{word} ({reason})"))
 }
 
 fn sum(verdicts: &[Verdict]) -> String {
     let scored: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.unscored.is_none()).collect();
-    let passed = scored.iter().filter(|verdict| verdict.failures.is_empty()).count();
+    let passed = scored.iter().filter(|verdict| verdict.passes()).count();
     format!("{passed} of {} pass", scored.len())
 }

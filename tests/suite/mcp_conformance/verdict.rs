@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use crate::harness::conformance_suite;
 
+const PASSES: &str = "passes";
+
 /// The scenarios of a revision, for servers.
 pub struct Requirements {
     pub scored: Vec<String>,
@@ -99,22 +101,28 @@ impl Verdict {
                 _ => {}
             }
         }
-        if verdict.held == 0 && verdict.failures.is_empty() {
-            verdict.failures.push("nothing in it was checked".to_owned());
-        }
         verdict
     }
 
-    /// Not even a warning.
-    pub fn is_clean(&self) -> bool {
-        self.failures.is_empty() && self.warnings.is_empty()
+    /// In a word, or three.
+    pub fn word(&self) -> &'static str {
+        match (self.failures.is_empty(), self.warnings.is_empty()) {
+            (false, _) => "fails",
+            (true, _) if self.held == 0 => "checks nothing",
+            (true, false) => "passes, with warnings",
+            (true, true) => PASSES,
+        }
+    }
+
+    /// Not even with a warning.
+    pub fn passes(&self) -> bool {
+        self.word() == PASSES
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.failures.is_empty() { "passes" } else { "fails" };
-        write!(f, "{}: {word}, {} checks held", self.scenario, self.held)?;
+        write!(f, "{}: {}; {} checks held", self.scenario, self.word(), self.held)?;
         if let Some(reason) = &self.unscored {
             write!(f, "; not scored ({reason})")?;
         }
@@ -140,8 +148,8 @@ fn what_is_scored_is_read_from_the_suites_own_list() {
 fn a_scenario_that_did_not_run_or_checked_nothing_has_failed() {
     let verdict = |checks: Option<Vec<Value>>| Verdict::of("ping", None, checks);
     let check = |status: &str| serde_json::json!({ "id": "a", "status": status });
-    assert!(!verdict(None).is_clean() && !verdict(Some(vec![check("INFO")])).is_clean());
-    assert!(verdict(Some(vec![check("SUCCESS"), check("SKIPPED")])).is_clean());
-    assert!(!verdict(Some(vec![check("SUCCESS"), check("WARNING")])).is_clean());
-    assert!(!verdict(Some(vec![check("SUCCESS"), check("FAILURE")])).is_clean());
+    assert!(!verdict(None).passes() && !verdict(Some(vec![check("INFO")])).passes());
+    assert!(verdict(Some(vec![check("SUCCESS"), check("SKIPPED")])).passes());
+    assert!(!verdict(Some(vec![check("SUCCESS"), check("WARNING")])).passes());
+    assert!(!verdict(Some(vec![check("SUCCESS"), check("FAILURE")])).passes());
 }

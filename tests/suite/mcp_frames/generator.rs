@@ -10,6 +10,8 @@ pub struct Frame {
     pub text: String,
     /// If it is a request that has to be answered: its id as JSON.
     pub good_id: Option<String>,
+    /// If it is none, an id that an error may have nevertheless.
+    pub other_id: Option<String>,
     /// Whether it was made from a request of the modern era.
     pub modern: bool,
 }
@@ -219,15 +221,15 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.len() < 200 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// A good id is a string or a whole number; with anything else a request is not one.
+/// A good id is a string or a whole number; with anything else a request is not one. Parameters that are null are none.
 fn frame(text: String, modern: bool) -> Frame {
     let message: Value = serde_json::from_str(&text).unwrap_or_default();
-    let id = message.get("id").filter(|id| id.is_string() || id.is_i64() || id.is_u64());
+    let id = message.get("id").filter(|id| id.is_string() || id.is_i64() || id.is_u64()).map(Value::to_string);
     let is_request = message["jsonrpc"] == "2.0"
         && message["method"].is_string()
-        && message.get("params").is_none_or(Value::is_object);
-    let good_id = id.filter(|_| is_request).map(Value::to_string);
-    Frame { text, good_id, modern }
+        && message.get("params").is_none_or(|params| params.is_object() || params.is_array() || params.is_null());
+    let (good_id, other_id) = if is_request { (id, None) } else { (None, id) };
+    Frame { text, good_id, other_id, modern }
 }
 
 #[test]
