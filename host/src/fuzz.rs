@@ -15,7 +15,7 @@ use crate::{
         topic_rule::TopicRule,
         units,
     },
-    plugin, topic,
+    plugin, topic, transport,
 };
 
 #[cfg(test)]
@@ -57,6 +57,11 @@ pub fn message(bytes: &[u8]) {
     let payload = message.payload_text();
     assert!(serde_json::from_str::<&serde_json::value::RawValue>(payload).is_ok());
     assert!(!nests_deeper_than(payload, MAX_DEPTH));
+}
+
+/// Headers of a request to `/mcp`, an empty line, and its body.
+pub fn posted(bytes: &[u8]) {
+    transport::mcp::fuzz::posted(bytes);
 }
 
 /// `switchboard.toml`.
