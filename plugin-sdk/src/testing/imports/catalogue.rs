@@ -1,7 +1,5 @@
 //! `catalogue`: what the test says that other plugins offer, with the checks of the real host.
 
-use std::rc::Rc;
-
 use serde_json::Value;
 
 use super::{progress, with};
@@ -40,8 +38,8 @@ pub(crate) fn get(what: &Item, how: &ItemRequest) -> Result<String, CatalogueErr
     within_call(inputs, notices, || call(arguments)).map(|result| result.to_string())
 }
 
-/// An item that only its arguments are missing to.
-type Bound = Rc<dyn Fn(Value) -> Result<Value, CatalogueError>>;
+/// An item that needs nothing but its arguments.
+type Bound = Box<dyn Fn(Value) -> Result<Value, CatalogueError>>;
 
 /// What gets the item, if its arguments fit.
 fn find(world: &mut super::World, what: &Item, arguments: &Value) -> Result<Bound, CatalogueError> {
@@ -50,7 +48,7 @@ fn find(world: &mut super::World, what: &Item, arguments: &Value) -> Result<Boun
     }
     let bound = |call: ItemCall, name: &str| -> Bound {
         let name = name.to_owned();
-        Rc::new(move |arguments| call(&name, arguments))
+        Box::new(move |arguments| call(&name, arguments))
     };
     match what {
         Item::Tool(name) => {
