@@ -18,11 +18,13 @@ mod connection_limit;
 mod limiter;
 mod message_rate;
 mod origin;
+mod own_host;
 mod rate_limit;
 mod rated_users;
 
 pub(crate) use connection_limit::{ConnectionSlot, UserSlot};
 pub(crate) use message_rate::{MessageRate, RateExceeded, RateScope};
+pub(crate) use own_host::{host_of, is_own_host};
 pub(crate) use rate_limit::subject_to_limit;
 
 use connection_limit::{Connections, Users};

@@ -17,6 +17,7 @@ pub(crate) mod fault;
 pub(crate) mod host_pattern;
 pub(crate) mod item_rule;
 pub(crate) mod live;
+pub(crate) mod mcp;
 pub(crate) mod network;
 pub(crate) mod origin_pattern;
 pub(crate) mod place;
@@ -51,6 +52,7 @@ pub(crate) struct Config {
     pub prompts: PromptConfig,
     pub state: StateConfig,
     pub heartbeat: HeartbeatConfig,
+    pub mcp: McpConfig,
     pub logging: LoggingConfig,
     /// What a plugin is given that has no section of its own, or leaves something out there.
     pub plugin_defaults: PluginConfig,
@@ -295,6 +297,23 @@ pub(crate) struct HeartbeatConfig {
     pub interval: Duration,
     /// Silence for this long closes it. Longer than the interval.
     pub grace: Duration,
+}
+
+/// The Model Context Protocol over HTTP.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct McpConfig {
+    /// The endpoint's address as clients know it; `None`: whatever they asked.
+    pub resource: Option<mcp::ResourceAddress>,
+    /// Where clients get tokens; empty: the issuers that are addresses.
+    pub authorization_servers: Vec<String>,
+    /// What clients are told to ask for.
+    pub scopes_supported: Vec<String>,
+    /// Names of this server beside its own.
+    pub allowed_hosts: Vec<mcp::HostName>,
+    /// How long a session is kept that nobody uses.
+    pub session_idle: Duration,
+    /// Sessions of one user.
+    pub max_sessions_per_user: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use switchboard_protocol::{ClientMessage, MessageType, nests_deeper_than};
 
 use crate::{
     config::{OriginPattern, check, raw::Sources, topic_rule::TopicRule, units},
-    plugin, topic,
+    plugin, topic, transport,
 };
 
 #[cfg(test)]
@@ -51,6 +51,11 @@ pub fn message(bytes: &[u8]) {
     let payload = message.payload_text();
     assert!(serde_json::from_str::<&serde_json::value::RawValue>(payload).is_ok());
     assert!(!nests_deeper_than(payload, MAX_DEPTH));
+}
+
+/// Headers of a request to `/mcp`, an empty line, and its body.
+pub fn posted(bytes: &[u8]) {
+    transport::mcp::fuzz::posted(bytes);
 }
 
 /// `switchboard.toml`.

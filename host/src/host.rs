@@ -99,7 +99,9 @@ impl Host {
             plugins: plugins.clone(),
             dispatcher: dispatcher.clone(),
             shutdown: shutdown.clone(),
+            mcp: transport::mcp::Mcp::default(),
         });
+        tasks.spawn(transport::mcp::look_after_sessions(edge.clone()));
         let (readiness, listed) = (edge.clone(), sessions.clone());
         let admin = admin::router(admin::Parts {
             config: config.clone(),

@@ -123,6 +123,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
     let prompts = settings::prompts(reader, "prompts");
     let state = settings::state(reader, "state");
     let heartbeat = settings::heartbeat(reader, "heartbeat");
+    let mcp = settings::mcp(reader, "mcp");
     let logging = settings::logging(reader, "logging");
     let plugin_defaults = read_plugin(reader, PLUGIN_DEFAULTS);
     let names: Vec<String> = reader.raw.plugins.keys().cloned().collect();
@@ -145,6 +146,7 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
         prompts: prompts?,
         state: state?,
         heartbeat: heartbeat?,
+        mcp: mcp?,
         logging: logging?,
         plugin_defaults: plugin_defaults?,
         plugins: plugins.into_iter().map(|(plugin, name)| Some((name, plugin?))).collect::<Option<_>>()?,

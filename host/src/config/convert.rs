@@ -8,6 +8,7 @@ use super::{
     HandoverRule, Isolation, KeySource, LogFormat, OnUserLimit, OriginPattern, Rate, SealKey, SecretSource,
     fault::{Origin, nearest},
     item_rule::{ItemRule, ItemRules},
+    mcp,
     rate::parse_type_rate,
     raw::{Located, Value},
     setting::{ALGORITHMS, Element, INTERFACES, Kind},
@@ -237,6 +238,8 @@ impl FromValue for Vec<String> {
                 Element::Interface => INTERFACES.contains(&text),
                 Element::Tool => text == "*" || is_tool_name(text),
                 Element::Topic => (1..=256).contains(&text.len()),
+                Element::ServiceAddress => mcp::is_service_address(text),
+                Element::Scope => mcp::is_scope(text),
                 _ => !text.is_empty(),
             };
             if fits { Ok(text.to_owned()) } else { Err((format!("holds {}", quoted(text)), help_for(*of, text))) }
@@ -383,7 +386,7 @@ fn jwks_url(text: &str) -> Result<KeySource, &'static str> {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Header,
     /// A text that may be empty.
     Prefix,
+    /// May be empty.
+    Resource,
 }
 
 /// What a list can hold.
@@ -68,6 +70,9 @@ pub(crate) enum Element {
     Network,
     TypeRate,
     TopicRule,
+    ServiceAddress,
+    Scope,
+    HostName,
     ItemRule,
 }
 
@@ -110,6 +115,9 @@ impl Kind {
             Self::Prefix => {
                 "a string of at most 24 visible characters, such as \"Bearer \"; it can be empty".to_owned()
             }
+            Self::Resource => {
+                "an https:// address (http:// only on this machine) without a query or a fragment, such as \"https://example.com/mcp\"; it can be empty".to_owned()
+            }
         }
     }
 }
@@ -134,6 +142,9 @@ impl Element {
                 "hosts: a name, `*.` and a name for all below it, or an address; with `:PORT` if it is not the usual one, and `http://` before it if it is not https".to_owned()
             }
             Self::Network => "networks, such as \"10.0.0.0/8\" or \"fd00::/8\"".to_owned(),
+            Self::ServiceAddress => "https:// addresses (http:// only on this machine)".to_owned(),
+            Self::Scope => "scopes, in the characters of RFC 6749, section 3.3".to_owned(),
+            Self::HostName => "hosts without ports: a name or an address, `*.` and a name for all below it, or `*` for any".to_owned(),
             Self::Topic => "topics or patterns (1 to 256 bytes; `*` is one level, `**` the rest)".to_owned(),
         }
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::{
     AuthConfig, CanaryConfig, Grants, HealthConfig, HeartbeatConfig, InstanceConfig, LimitConfig, LoggingConfig,
-    PluginLimits, PromptConfig, ResourceConfig, ServerConfig, SessionConfig, StateConfig, ToolConfig, TopicConfig,
+    McpConfig, PluginLimits, PromptConfig, ResourceConfig, ServerConfig, SessionConfig, StateConfig, ToolConfig,
+    TopicConfig,
     rate::MAX_RATE,
     reader::Reader,
     setting::{ENVIRONMENTS, Element, Kind, Setting},
@@ -198,6 +199,15 @@ section! { HEARTBEAT, heartbeat -> HeartbeatConfig;
     grace: time(200, 3_600), r#""60s""#, "Silence for this long closes the socket with 4202. Two heartbeats may be lost.";
 }
 
+section! { MCP, mcp -> McpConfig;
+    resource: Kind::Resource, r#""""#, "The address of `/mcp` as clients know it, such as `https://example.com/mcp`. If it is set, a token has to name it (or one of `auth.audiences`) in `aud` to be accepted there (RFC 8707), and it is what clients are told (RFC 9728). Not set: the address that the client asked, and `auth.audiences` alone decides.";
+    authorization_servers: list(Element::ServiceAddress), "[]", "Where clients get tokens for `/mcp`: the issuers of RFC 8414. Empty: those of `auth.issuers` that are addresses.";
+    scopes_supported: list(Element::Scope), "[]", "Scopes that clients are told to ask for. What a tool needs is told when it is called without.";
+    allowed_hosts: list(Element::HostName), "[]", "Host headers under which `/mcp` answers, beside this machine's own names and addresses and the host of `mcp.resource`. A page that points its own name here (DNS rebinding) is refused by it; behind a proxy, name what the proxy sends.";
+    session_idle: time(1_000, 604_800), r#""30m""#, "How long a session of a client with a handshake (revisions up to 2025-11-25) is kept without a request or a stream. Its client then begins another.";
+    max_sessions_per_user: count(1, 10_000), "32", "Such sessions of one user; beyond it, the one that was not used for the longest time ends. More than a person has windows open.";
+}
+
 section! { LOGGING, logging -> LoggingConfig;
     format fixed: Kind::Words(&["text", "json"]), r#""text""#, "Lines for people, or one JSON object a line for collectors. Both go to standard error.";
     filter: Kind::Filter, r#""info""#, "What is logged: a level, and levels for targets, all of which start with `switchboard`.";
@@ -303,6 +313,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         settings: STATE,
     },
     Section { path: "heartbeat", sentence: "How a lost peer is noticed.", settings: HEARTBEAT },
+    Section { path: "mcp", sentence: "The Model Context Protocol over HTTP, at `/mcp`.", settings: MCP },
     Section { path: "logging", sentence: "What is logged, and how.", settings: LOGGING },
     Section {
         path: PLUGIN_DEFAULTS,

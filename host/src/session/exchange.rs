@@ -161,6 +161,13 @@ impl Exchange {
         self.cancel_request();
     }
 
+    /// The host answers the request, if it is left open.
+    pub fn answer_now(&self) {
+        if let Some(request) = self.request.get().and_then(Weak::upgrade) {
+            request.give_up(None);
+        }
+    }
+
     fn cancel_request(&self) {
         if let Some(request) = self.request.get().and_then(Weak::upgrade) {
             request.cancel();

@@ -84,6 +84,14 @@ pub(crate) struct PluginScope {
     pub scope: &'static str,
 }
 
+/// Labels `era`, `method`, `status` of a request to `/mcp`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct McpRequest {
+    pub era: &'static str,
+    pub method: &'static str,
+    pub status: u16,
+}
+
 /// Labels of an operation on behalf of MCP clients and agents, as the OpenTelemetry conventions for MCP name them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Operation {
@@ -156,6 +164,11 @@ metrics! {
     rate_limited: Family<Scope, Counter> = Family::default(), "rate_limited", None, "`scope`: `connection`, `user` or `message_type`", "Messages that were refused because they came too fast";
     rated_users: Gauge = Gauge::default(), "rated_users", None, "", "Users whose rate of messages is remembered";
     http_evictions: Counter = Counter::default(), "http_evictions", None, "", "Connections without a request that were closed because others needed their place";
+    mcp_requests: Family<McpRequest, Counter> = Family::default(), "mcp_requests", None, "`era`: `modern` or `handshake`, `method`: `POST`, `GET`, `DELETE` or `other`, `status`: of the answer's head", "Requests to `/mcp`";
+    mcp_request_duration: Histogram = seconds(), "mcp_request_duration", Some(Unit::Seconds), "", "From the request to the head of its answer";
+    mcp_sessions: Gauge = Gauge::default(), "mcp_sessions", None, "", "Sessions of MCP clients that began with a handshake over HTTP";
+    mcp_streams: Gauge = Gauge::default(), "mcp_streams", None, "", "Answers of `/mcp` that are open streams";
+    mcp_stream_ends: Family<Reason, Counter> = Family::default(), "mcp_stream_ends", None, "`reason`: `answered`, `client_left`, `slow`, `evicted`, `token_ended`, `draining` or `ended` (its session, or another message)", "Streams of `/mcp` by how they ended";
     conflated: Counter = Counter::default(), "conflated", None, "", "Volatile messages that a newer one replaced before they were written";
     topic_deliveries: Counter = Counter::default(), "topic_deliveries", None, "", "Publications queued for subscribers, each counted once per subscriber";
     subscriptions: Gauge = Gauge::default(), "subscriptions", None, "", "Subscriptions of all sessions";
@@ -223,6 +236,8 @@ mod tests {
         metrics.sessions_lost.get_or_create(&Reason { reason: "memory" }).inc();
         metrics.repeated_messages.get_or_create(&outcome).inc();
         metrics.closes.get_or_create(&Close { code: 1000 }).inc();
+        metrics.mcp_requests.get_or_create(&McpRequest { era: "modern", method: "POST", status: 200 }).inc();
+        metrics.mcp_stream_ends.get_or_create(&Reason { reason: "answered" }).inc();
         metrics.rate_limited.get_or_create(&Scope { scope: "user" }).inc();
         metrics.errors_sent.get_or_create(&Code { code: "INVALID_JSON" }).inc();
         metrics.messages.get_or_create(&plugin_outcome).inc();

@@ -1,5 +1,5 @@
 //! May this request have a socket? Every check happens before the 101, in one order:
-//! draining - form of the request - origin - connection limits and rate - token - user limits.
+//! draining - form of the request - (for MCP, host) - origin - connection limits and rate - token - user limits.
 //!
 //! The connection's id is made first, and is in every log line, in every refusal and on the socket.
 
@@ -24,7 +24,7 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hyper::upgrade::OnUpgrade;
-use switchboard_protocol::{ErrorCode, SUBPROTOCOL_MCP};
+use switchboard_protocol::{ErrorCode, SUBPROTOCOL, SUBPROTOCOL_MCP};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::Instrument as _;
 
@@ -33,10 +33,12 @@ use super::{
     codec::Codec,
     http,
     line::Line,
+    mcp,
     refusal::Refusal,
     websocket::{self, Admitted},
 };
 use crate::{
+    auth::Door,
     session::{
         Connection,
         state::{Event, State as Life},
@@ -65,12 +67,17 @@ pub(crate) fn new_connection_id() -> String {
 
 /// `GET /ws`.
 pub(crate) async fn upgrade(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    open(edge, request, Door::Socket).await
+}
+
+/// Through the door for MCP, frames are bare JSON-RPC unless the client asks for envelopes.
+pub(super) async fn open(edge: Arc<Edge>, request: Request, door: Door) -> Response {
     let started = Instant::now();
     let connection_id = new_connection_id();
     let span = tracing::info_span!("connection", connection_id);
     let (request, _) = request.into_parts();
     span.in_scope(|| tracing::debug!(query = request.uri.query().map(redact_query), "an upgrade was asked for"));
-    let result = shake_hands(&edge, &connection_id, request).instrument(span.clone()).await;
+    let result = shake_hands(&edge, &connection_id, request, door).instrument(span.clone()).await;
     let outcome = result.as_ref().map_or_else(|refusal| refusal.code.as_str(), |_| "accepted");
     edge.metrics.handshakes.get_or_create(&Outcome { outcome }).inc();
     edge.metrics.handshake_duration.observe(started.elapsed().as_secs_f64());
@@ -90,25 +97,34 @@ pub(crate) async fn upgrade(State(edge): State<Arc<Edge>>, request: Request) -> 
     response
 }
 
-async fn shake_hands(edge: &Arc<Edge>, connection_id: &str, mut request: Parts) -> Result<Response, Refusal> {
+async fn shake_hands(
+    edge: &Arc<Edge>,
+    connection_id: &str,
+    mut request: Parts,
+    door: Door,
+) -> Result<Response, Refusal> {
     let life = Life::Connecting;
     check_draining(edge)?;
     let switch = request.extensions.remove::<OnUpgrade>();
     let key = websocket_key(&request.method, &request.headers);
     let (key, switch) = key.zip(switch).ok_or_else(upgrade_required)?;
+    if door == Door::Mcp {
+        mcp::check_host(edge, &request)?;
+    }
     edge.admission.check_origin(&request.headers)?;
     let peer = peer(&request)?.ip();
     let connection_slot = edge.admission.reserve(peer)?;
     let life = life.after(Event::CredentialsTaken);
     let query = request.uri.query();
-    let authenticated = edge.auth.authenticate_upgrade(connection_id, peer, &request.headers, query).await?;
+    let authenticated = edge.auth.authenticate_upgrade(door, connection_id, peer, &request.headers, query).await?;
     let user_slot = edge.admission.admit_user(&authenticated.principal, connection_id)?;
 
     let response = switching_protocols(&key, authenticated.subprotocol.as_deref())?;
-    let codec = match (edge.service, authenticated.subprotocol.as_deref()) {
-        (Service::Echo, _) => Codec::Echo,
-        (Service::Route, Some(SUBPROTOCOL_MCP)) => Codec::BareJsonrpc,
-        (Service::Route, _) => Codec::Envelope,
+    let codec = match (edge.service, authenticated.subprotocol.as_deref(), door) {
+        (Service::Echo, ..) => Codec::Echo,
+        (Service::Route, Some(SUBPROTOCOL_MCP), _) => Codec::BareJsonrpc,
+        (Service::Route, Some(SUBPROTOCOL), _) | (Service::Route, _, Door::Socket) => Codec::Envelope,
+        (Service::Route, _, Door::Mcp) => Codec::BareJsonrpc,
     };
     let connection = Arc::new(Connection::new(connection_id.into(), life));
     let resumable = codec == Codec::Envelope;
