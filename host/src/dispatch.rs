@@ -218,3 +218,6 @@ impl From<switchboard_protocol::EnvelopeFault> for Refused {
         Self { correlation_id: fault.correlation_id().map(Into::into), reply: Box::new(reply::envelope(&fault)) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,7 +171,8 @@ impl Session {
         self.principal.load_full()
     }
 
-    /// Takes over a newer token of the same user.
+    /// Takes over a newer token of the same user. To be called by the dispatcher, which tells those who see something
+    /// else by it.
     pub fn renew(&self, principal: Arc<Principal>) {
         self.principal.store(principal);
     }

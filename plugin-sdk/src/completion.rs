@@ -1,6 +1,6 @@
 //! Completion of arguments while a user types them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use crate::bindings::exports::switchboard::plugin::completions::Completed;
@@ -19,15 +19,16 @@ pub struct Completing {
 }
 
 /// What an argument can become, in the form of the member `completion` of MCP's `CompleteResult`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Completion {
     /// The best first; at most 100.
     pub values: Vec<String>,
     /// How many there are in all.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
     /// Whether there are more than these.
+    #[serde(default)]
     pub has_more: bool,
 }
 

@@ -11,6 +11,7 @@ mod announce;
 mod autobahn;
 mod digest;
 mod languages;
+mod peers;
 mod plugins;
 mod process;
 mod serve;
@@ -29,6 +30,7 @@ Usage: cargo xtask COMMAND
   test              everything that has to pass, the cheap parts first
   autobahn [CASE...]
                     the WebSocket stack against the Autobahn cases: all, or such as 6.4.1 or '7.*'
+  peers             fetch those who speak MCP with the host in its tests: the conformance suite, official clients
   tidy              the arrows between modules, the homes of dependencies, the shape of files
   tools             what is needed beside cargo, and whether it is here
 ";
@@ -54,6 +56,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         ("plugins", rest) => plugins::run(&plugins::Options::parse(rest)?),
         ("test", []) => test::run(),
         ("autobahn", cases) => autobahn::run(cases),
+        ("peers", []) => peers::ensure(),
         ("tidy", []) => tidy::run(),
         ("tools", []) => tools::run(),
         // Started by `serve`, as the reader of the host's output.

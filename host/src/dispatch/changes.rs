@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     look::{Offered, Told},
     pending::{Due, Pending},
+    saved::SavedWatch,
     watchers::{Message, Seen, Source, Watcher, Watchers},
 };
 use super::{Dispatcher, context, deliver};
@@ -40,6 +41,7 @@ use crate::{
 
 mod look;
 mod pending;
+pub(super) mod saved;
 mod watchers;
 
 /// For a list that plugins have to be asked for. Longer than any of them is allowed for it by default, so that one that
@@ -67,6 +69,17 @@ impl Changes {
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a session watches, to be saved with it.
+    pub fn export(&self, session_id: &str) -> Vec<SavedWatch> {
+        self.watchers.export(session_id)
+    }
+
+    /// Of a session that another process has left.
+    pub fn restore(&self, session: &Arc<Session>, saved: Vec<SavedWatch>) {
+        self.watchers.restore(session, saved);
+        self.note(Pending::note_everything);
     }
 
     /// Nothing that the session watches is left.

@@ -127,7 +127,7 @@ impl Handling {
 
     /// The call has ended. Returns the word for it in metrics.
     pub fn end(self, work: &Working, request: &Request, outcome: Outcome) -> &'static str {
-        let Over { resumed, leave, last } = work.0.end();
+        let Over { resumed, leave, last, held } = work.0.end();
         let Some(outcome) = outcome else {
             // The one that it went on with was called off, or is told that nobody knows.
             drop(resumed);
@@ -142,11 +142,24 @@ impl Handling {
             None => self,
         };
         handling.last = last;
-        match (outcome, leave) {
-            (Ok(Some(answer)), _) => handling.answer(request, &answer),
-            (Ok(None), Some(leave)) => handling.leave(leave),
-            (Ok(None), None) => handling.silence(),
-            (Err(failure), _) => handling.failure(request, &failure),
+        let (open, deliver) = (handling.request.clone(), handling.deliver.clone());
+        let send_held = || {
+            for (caller, emission) in held {
+                if open.is_ended() || deliver.emit(&caller, &emission).is_err() {
+                    return;
+                }
+            }
+        };
+        if let (Ok(None), Some(leave)) = (&outcome, leave) {
+            let word = handling.leave(leave);
+            send_held();
+            return word;
+        }
+        send_held();
+        match outcome {
+            Ok(Some(answer)) => handling.answer(request, &answer),
+            Ok(None) => handling.silence(),
+            Err(failure) => handling.failure(request, &failure),
         }
     }
 

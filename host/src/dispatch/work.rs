@@ -54,6 +54,8 @@ struct Now {
     resumed: Option<Handling>,
     leave: Option<Leave>,
     last: Last,
+    /// What was sent to the caller since the request is to be left open. Bounded as all that a call sends.
+    held: Vec<(Caller, Emission)>,
 }
 
 /// What a call leaves behind.
@@ -63,6 +65,8 @@ pub(super) struct Over {
     pub leave: Option<Leave>,
     /// What it sent last for the request that it worked on.
     pub last: Last,
+    /// What is still to be sent.
+    pub held: Vec<(Caller, Emission)>,
 }
 
 /// Held by whoever makes the call.
@@ -76,14 +80,14 @@ impl Drop for Working {
 
 impl Work {
     pub fn new(deliver: Arc<Deliver>, session: Arc<Session>, own: Arc<OpenRequest>, remembers: bool) -> Arc<Self> {
-        let now = Now { session, own, resumed: None, leave: None, last: None };
+        let now = Now { session, own, resumed: None, leave: None, last: None, held: Vec::new() };
         Arc::new(Self { deliver, remembers, now: Mutex::new(Some(now)) })
     }
 
     /// The call has ended; whatever is asked of it from here on is too late.
     pub fn end(&self) -> Over {
         let now = self.lock().take();
-        now.map(|Now { resumed, leave, last, .. }| Over { resumed, leave, last }).unwrap_or_default()
+        now.map(|Now { resumed, leave, last, held, .. }| Over { resumed, leave, last, held }).unwrap_or_default()
     }
 
     /// Whether nothing is sent any more for what it works on.
@@ -187,6 +191,11 @@ impl Effects for Work {
         }
         if self.is_over() {
             return Err(Unreachable);
+        }
+        if let Some(now) = self.lock().as_mut().filter(|now| now.leave.is_some()) {
+            // A client that answers at once has to find the request left open, which it is when the call has ended.
+            now.held.push((caller.clone(), emission));
+            return Ok(1);
         }
         let note = self.remembers.then(|| stored(&emission.message_type, &emission.payload));
         let (reached, seq) = self.deliver.emit(caller, &emission)?;

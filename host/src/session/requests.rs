@@ -119,7 +119,9 @@ pub(crate) struct Left {
 
 /// The right to leave one request open.
 #[derive(Debug)]
-pub(crate) struct Place(OwnedSemaphorePermit);
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
 
 impl std::fmt::Debug for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -174,7 +176,7 @@ impl Requests {
 
     /// The right to leave one more open.
     pub fn place(&self) -> Result<Place, RequestFault> {
-        self.places.clone().try_acquire_owned().map(Place).map_err(|_| {
+        self.places.clone().try_acquire_owned().map(|_permit| Place { _permit }).map_err(|_| {
             let max = self.max_left;
             RequestFault::LimitExceeded(format!("{max} requests of this session are open (`limits.max_in_flight`)"))
         })

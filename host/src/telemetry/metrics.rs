@@ -182,7 +182,7 @@ metrics! {
     plugin_log_lines_dropped: Family<Plugin, Counter> = Family::default(), "plugin_log_lines_dropped", None, "`plugin`", "Log lines over the limit of their call";
     plugin_outbound_requests: Family<PluginOutcome, Counter> = Family::default(), "plugin_outbound_requests", None, "`plugin`, `outcome`: `answered` (with any status), `not_granted`, `unreachable`, `timed_out`, `too_large`, `limit_exceeded`, `invalid`, `failed` or `abandoned`", "Requests of plugins to other servers";
     plugin_outbound_request_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_outbound_request_duration", Some(Unit::Seconds), "`plugin`", "From the plugin's request to the end of the answer, or to its refusal";
-    plugin_loads: Family<PluginOutcome, Counter> = Family::default(), "plugin_loads", None, "`plugin`, `outcome`: `ready`, `removed`, `disabled` or the stage that failed", "Files that were brought, or not, to traffic";
+    plugin_loads: Family<PluginOutcome, Counter> = Family::default(), "plugin_loads", None, "`plugin`, `outcome`: `ready`, `removed`, `disabled`, `superseded` (something else was wanted before it ended) or the stage that failed", "Files that were brought, or not, to traffic";
     plugin_load_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_load_duration", Some(Unit::Seconds), "`plugin`", "From the captured file to the swap";
     plugin_serving: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_serving", None, "`plugin`, `version`", "1 for the version that is active";
     plugin_canary_percent: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_canary_percent", None, "`plugin`, `version`", "Share of users that a canary serves";

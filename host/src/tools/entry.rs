@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use self::{
     prompt::Argument,
-    tool::{PatternBudget, Tool},
+    tool::{Budget, Tool},
 };
 use super::{naming, template::Template, uri};
 use crate::plugin::{json_object::Members, offers::Kind};
@@ -71,9 +71,9 @@ pub(super) fn read(kind: Kind, text: &str) -> Result<Entries, String> {
     if all.len() > most {
         entries.problems.push(format!("{} entries are listed, and the first {most} are offered", all.len()));
     }
-    let (mut names, mut patterns) = (HashSet::new(), PatternBudget::default());
+    let (mut names, mut budget) = (HashSet::new(), Budget::default());
     for (index, text) in all.into_iter().take(most).enumerate() {
-        match entry(kind, text, &mut patterns) {
+        match entry(kind, text, &mut budget) {
             Ok(entry) if names.insert(entry.name.clone()) => entries.right.push(Arc::new(entry)),
             Ok(entry) => entries.problems.push(format!("[{index}]: {:?} is there twice", entry.name)),
             Err(problem) => entries.problems.push(format!("[{index}]: {problem}")),
@@ -82,7 +82,7 @@ pub(super) fn read(kind: Kind, text: &str) -> Result<Entries, String> {
     Ok(entries)
 }
 
-fn entry(kind: Kind, text: &RawValue, patterns: &mut PatternBudget) -> Result<Entry, String> {
+fn entry(kind: Kind, text: &RawValue, budget: &mut Budget) -> Result<Entry, String> {
     let members = Members::parse(text.get())?;
     let label = members.text("name").ok_or("`name` is missing, or not a string")?;
     for (member, first, form) in FORMS {
@@ -94,7 +94,7 @@ fn entry(kind: Kind, text: &RawValue, patterns: &mut PatternBudget) -> Result<En
     let (name, what) = match kind {
         Kind::Tools => {
             named(&label)?;
-            let tool = Tool::read(&members, patterns).map_err(wrong)?;
+            let tool = Tool::read(&members, budget).map_err(wrong)?;
             (label, What::Tool(Box::new(tool)))
         }
         Kind::Prompts => {

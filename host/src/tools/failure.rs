@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_plugin_can_say_that_there_is_no_such_resource() {
         let refusal = Refusal {
-            code: NOT_FOUND.into(),
+            code: "RESOURCE_NOT_FOUND".into(),
             message: "gone".into(),
             recoverable: false,
             help: None,

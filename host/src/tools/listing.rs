@@ -24,6 +24,9 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 /// And at most.
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
+/// For a deadline that the clock cannot express.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
 /// The entries of one version, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
@@ -42,7 +45,7 @@ struct Slot {
     /// Rises when the plugin says that the list has changed.
     changes: AtomicU64,
     /// Held while the version is asked, so that it is asked once.
-    known: tokio::sync::Mutex<Known>,
+    known: Arc<tokio::sync::Mutex<Known>>,
 }
 
 #[derive(Default)]
@@ -62,23 +65,18 @@ impl Listings {
     /// What the version offers of a kind. The last that is known, or nothing, if it cannot be had at the moment.
     pub async fn of(&self, version: &Arc<PluginVersion>, kind: Kind, context: &CallContext) -> Option<Arc<Listing>> {
         let slot = self.slot(version, kind);
-        let mut known = slot.known.lock().await;
+        let mut known = slot.known.clone().lock_owned().await;
         let changes = slot.changes.load(Ordering::Acquire);
         if known.is_fresh(changes) || known.is_hopeless() {
             return known.listing.clone();
         }
-        match self.ask(version, kind, context).await {
-            Ok(listing) => *known = Known { listing: Some(Arc::new(listing)), changes, in_vain: None },
-            Err(failure) => {
-                tracing::warn!(
-                    plugin = %version.name, plugin_version = %version.version, ?kind, %failure,
-                    "the plugin could not list what it offers"
-                );
-                let times = known.in_vain.map_or(0, |(times, _)| times);
-                known.in_vain = Some((times.saturating_add(1), Instant::now()));
-            }
-        }
-        known.listing.clone()
+        // A task of its own: who waits for it may be gone before, and the next one would have to begin anew.
+        let (version, chain, tasks) = (version.clone(), context.chain.clone(), self.tasks.clone());
+        let asking = self.tasks.spawn(async move {
+            known.take(ask(&version, kind, chain, &tasks).await, changes, &version, kind);
+            known.listing.clone()
+        });
+        asking.await.ok().flatten()
     }
 
     /// The plugin's list has changed: it is asked for again when somebody wants it. Lists that are under way count
@@ -110,7 +108,7 @@ impl Listings {
             return slot.clone();
         }
         let (version, changes) = (Arc::downgrade(version), AtomicU64::default());
-        let slot = Arc::new(Slot { version, kind, changes, known: tokio::sync::Mutex::default() });
+        let slot = Arc::new(Slot { version, kind, changes, known: Arc::default() });
         slots.push(slot.clone());
         slot
     }
@@ -118,38 +116,54 @@ impl Listings {
     fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    async fn ask(
-        &self,
-        version: &Arc<PluginVersion>,
-        kind: Kind,
-        context: &CallContext,
-    ) -> Result<Listing, CallFailure> {
-        let mut internal = detached::context(context.deadline);
-        // It waits within the call that asked, and takes a place at that depth.
-        internal.chain.clone_from(&context.chain);
-        let text = match kind {
-            Kind::Tools => version.list_tools(internal).await,
-            Kind::Resources => version.list_resources(internal).await,
-            Kind::ResourceTemplates => version.list_resource_templates(internal).await,
-            Kind::Prompts => version.list_prompts(internal).await,
-        }?;
-        // Schemas can take seconds to compile, which is too long for a thread that others wait for.
-        let read = self.tasks.spawn_blocking(move || entry::read(kind, &text)).await;
-        let entries = read
-            .map_err(|fault| CallFailure::Host(format!("a list could not be read: {fault}")))?
-            .map_err(CallFailure::AnswerInvalid)?;
-        for problem in entries.problems {
-            tracing::warn!(
-                plugin = %version.name, plugin_version = %version.version, ?kind, problem,
-                "something that the plugin lists is not offered"
-            );
-        }
-        Ok(Listing { entries: entries.right })
+async fn ask(
+    version: &Arc<PluginVersion>,
+    kind: Kind,
+    chain: Vec<Arc<str>>,
+    tasks: &TaskTracker,
+) -> Result<Listing, CallFailure> {
+    let now = Instant::now();
+    let mut internal = detached::context(now.checked_add(version.limits.deadline).unwrap_or(now + LONGEST));
+    // Somebody waits for it within a call, and it takes a place at that depth.
+    internal.chain = chain;
+    let text = match kind {
+        Kind::Tools => version.list_tools(internal).await,
+        Kind::Resources => version.list_resources(internal).await,
+        Kind::ResourceTemplates => version.list_resource_templates(internal).await,
+        Kind::Prompts => version.list_prompts(internal).await,
+    }?;
+    // Schemas can take seconds to compile, which is too long for a thread that others wait for.
+    let read = tasks.spawn_blocking(move || entry::read(kind, &text)).await;
+    let entries = read
+        .map_err(|fault| CallFailure::Host(format!("a list could not be read: {fault}")))?
+        .map_err(CallFailure::AnswerInvalid)?;
+    for problem in entries.problems {
+        tracing::warn!(
+            plugin = %version.name, plugin_version = %version.version, ?kind, problem,
+            "something that the plugin lists is not offered"
+        );
     }
+    Ok(Listing { entries: entries.right })
 }
 
 impl Known {
+    /// What came of asking, which began when there had been so many changes.
+    fn take(&mut self, asked: Result<Listing, CallFailure>, changes: u64, version: &PluginVersion, kind: Kind) {
+        match asked {
+            Ok(listing) => *self = Self { listing: Some(Arc::new(listing)), changes, in_vain: None },
+            Err(failure) => {
+                tracing::warn!(
+                    plugin = %version.name, plugin_version = %version.version, ?kind, %failure,
+                    "the plugin could not list what it offers"
+                );
+                let times = self.in_vain.map_or(0, |(times, _)| times);
+                self.in_vain = Some((times.saturating_add(1), Instant::now()));
+            }
+        }
+    }
+
     fn is_fresh(&self, changes: u64) -> bool {
         self.listing.is_some() && self.changes == changes
     }

@@ -33,7 +33,8 @@ impl<'a> Requests<'a> {
     }
 
     /// Keeps it open if this call ends without an answer. `otherwise` is the payload of the answer that the host gives
-    /// when the time is up (`None`: no time is set), when it stops, or when the caller's token expires.
+    /// when the time is up (`None`: no time is set), when it stops, or when the caller's token expires. What is sent to the caller
+    /// from here on goes out when the call has ended, so that an answer to it finds the request open.
     ///
     /// # Errors
     ///

@@ -5,6 +5,13 @@ use std::{cell::RefCell, rc::Rc};
 
 use super::world::World;
 
+pub(crate) mod catalogue;
+pub(crate) mod changes;
+pub(crate) mod inputs;
+pub(crate) mod progress;
+pub(crate) mod requests;
+pub(crate) mod seals;
+
 thread_local! {
     /// The host of the call that is under way on this thread.
     static CURRENT: RefCell<Option<Rc<RefCell<World>>>> = const { RefCell::new(None) };
@@ -279,7 +286,14 @@ pub(crate) mod random {
 pub(crate) mod toolbox {
     use serde_json::Value;
 
-    use crate::{ToolError, testing::rules};
+    use crate::{
+        ToolError,
+        testing::{
+            call::within_call,
+            rules,
+            world::offers::{Inputs, Notices},
+        },
+    };
 
     pub(crate) fn list() -> Result<String, ToolError> {
         super::with(|world| {
@@ -294,7 +308,7 @@ pub(crate) mod toolbox {
         let arguments = rules::object(arguments).map_err(ToolError::InvalidArguments)?;
         rules::check_schema(&tool.description["inputSchema"], &arguments).map_err(ToolError::InvalidArguments)?;
         // Without a borrow of the world: a tool may call the host itself.
-        let result = (tool.call)(arguments)?;
+        let result = within_call(Inputs::default(), Notices::default(), || (tool.call)(arguments))?;
         serde_json::to_string(&result).map_err(|fault| ToolError::Other(fault.to_string()))
     }
 }
@@ -348,101 +362,5 @@ pub(crate) mod http {
 pub(crate) mod host_info {
     pub(crate) fn stats() -> String {
         super::with(|world| world.stats.to_string())
-    }
-}
-
-pub(crate) mod inputs {
-    pub(crate) fn responses() -> String {
-        "{}".to_owned()
-    }
-
-    pub(crate) fn state() -> Option<String> {
-        None
-    }
-
-    pub(crate) fn client_capabilities() -> String {
-        "{}".to_owned()
-    }
-
-    pub(crate) fn meta() -> String {
-        "{}".to_owned()
-    }
-}
-
-pub(crate) mod progress {
-    use crate::{ProgressError, Severity};
-
-    pub(crate) fn report(_: f64, _: Option<f64>, _: Option<&str>) -> Result<bool, ProgressError> {
-        Ok(false)
-    }
-
-    pub(crate) fn log(_: Severity, _: Option<&str>, _: &str) -> Result<bool, ProgressError> {
-        Ok(false)
-    }
-}
-
-pub(crate) mod requests {
-    use crate::RequestError;
-
-    pub(crate) fn begin(_: &str) -> Result<(), RequestError> {
-        Ok(())
-    }
-
-    pub(crate) fn cancel(_: &str) -> bool {
-        false
-    }
-
-    pub(crate) fn leave_open(_: u32, _: &str) -> Result<(), RequestError> {
-        Ok(())
-    }
-
-    pub(crate) fn resume(_: &str) -> Result<(), RequestError> {
-        Err(RequestError::Unknown)
-    }
-
-    pub(crate) fn show(_: u16, _: &[String]) {}
-}
-
-pub(crate) mod seals {
-    use crate::SealError;
-
-    pub(crate) fn seal(_: &str, _: &[u8], _: u64) -> Result<String, SealError> {
-        Err(SealError::Other("the test host has no seals".to_owned()))
-    }
-
-    pub(crate) fn open(_: &str, _: &str) -> Result<Vec<u8>, SealError> {
-        Err(SealError::NotGenuine)
-    }
-}
-
-pub(crate) mod catalogue {
-    use crate::{CatalogueError, Item, ItemRequest, Kind, Listing};
-
-    pub(crate) fn list(_: Kind) -> Result<Listing, CatalogueError> {
-        Ok(Listing { items: "[]".to_owned(), generation: String::new(), private: false })
-    }
-
-    pub(crate) fn get(_: &Item, _: &ItemRequest) -> Result<String, CatalogueError> {
-        Err(CatalogueError::Other("the test host has no catalogue".to_owned()))
-    }
-
-    pub(crate) fn complete(_: &Item, _: &str, _: &str, _: &str) -> Result<String, CatalogueError> {
-        Err(CatalogueError::Other("the test host has no catalogue".to_owned()))
-    }
-}
-
-pub(crate) mod changes {
-    use crate::{ChangeError, Span, Subject};
-
-    pub(crate) fn watch(_: &Subject, _: Span, _: &str, _: &str) -> Result<(), ChangeError> {
-        Ok(())
-    }
-
-    pub(crate) fn unwatch(_: &Subject, _: Span) -> bool {
-        false
-    }
-
-    pub(crate) fn changed(_: &Subject) -> Result<(), ChangeError> {
-        Ok(())
     }
 }

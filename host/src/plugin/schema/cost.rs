@@ -21,6 +21,10 @@ const MAX_SCHEMAS: usize = 10_000;
 /// How deep a value can be: the JSON parser gives up at 128 levels.
 const LEVELS: usize = 128;
 
+/// Subschemas that are looked at to know what a schema costs, each of them again for each level of a value: a second
+/// or less. A hundred kinds of nodes that hold each other need a tenth of it.
+const MAX_EFFORT: u64 = 500_000;
+
 /// Subschemas within or behind each other.
 const MAX_NESTING: usize = 256;
 
@@ -49,9 +53,18 @@ const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 /// Keywords that give a schema a name to refer to it by.
 const ANCHORS: [&str; 2] = ["$anchor", "$dynamicAnchor"];
 
-/// How many subschemas look at one place of a value, at most. Refuses a schema that can take too long, or whose cost
+/// What a schema costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// Subschemas that look at one place of a value, at most.
+    pub steps: u64,
+    /// How much work it was to find that out.
+    pub effort: u64,
+}
+
+/// What a schema costs. Refuses a schema that can take too long, or whose cost
 /// cannot be told.
-pub(super) fn check(document: &Value) -> Result<u64, String> {
+pub(super) fn check(document: &Value) -> Result<Cost, String> {
     let mut survey = Survey::new(document);
     survey.collect_anchors(document);
     survey.collect(document)?;
@@ -65,7 +78,8 @@ pub(super) fn check(document: &Value) -> Result<u64, String> {
             break;
         }
     }
-    survey.steps(document, LEVELS, 0)
+    let steps = survey.steps(document, LEVELS, 0)?;
+    Ok(Cost { steps, effort: survey.effort })
 }
 
 /// What a reference within the document leads to.
@@ -120,6 +134,7 @@ struct Survey<'a> {
     targets: Vec<&'a Value>,
     is_target: HashSet<*const Value>,
     objects: usize,
+    effort: u64,
     /// Of each target, by how many levels of a value are below.
     known: HashMap<(*const Value, usize), u64>,
     under_way: HashSet<*const Value>,
@@ -133,6 +148,7 @@ impl<'a> Survey<'a> {
             targets: Vec::new(),
             is_target: HashSet::new(),
             objects: 0,
+            effort: 0,
             known: HashMap::new(),
             under_way: HashSet::new(),
         }
@@ -190,6 +206,10 @@ impl<'a> Survey<'a> {
     /// How many subschemas look at one place of a value with so many levels.
     fn steps(&mut self, schema: &'a Value, levels: usize, nesting: usize) -> Result<u64, String> {
         let Value::Object(members) = schema else { return Ok(1) };
+        self.effort += 1;
+        if self.effort > MAX_EFFORT {
+            return Err("its parts refer to each other in so many ways that nobody can tell what it costs".into());
+        }
         if nesting > MAX_NESTING {
             return Err(format!("more than {MAX_NESTING} of its parts stand behind each other"));
         }
@@ -332,6 +352,21 @@ mod tests {
         ] {
             assert!(problem(document).contains("10000 steps"));
         }
+    }
+
+    #[test]
+    fn to_know_what_a_schema_costs_does_not_cost_much_itself() {
+        let web = |count: usize| {
+            let node = |number: usize| {
+                let member =
+                    |k: usize| (k.to_string(), json!({ "$ref": format!("#/$defs/{}", (7 * number + k) % count) }));
+                json!({ "properties": (0..3).map(member).collect::<Map<_, _>>() })
+            };
+            let nodes: Map<String, Value> = (0..count).map(|number| (number.to_string(), node(number))).collect();
+            json!({ "$ref": "#/$defs/0", "$defs": nodes })
+        };
+        assert!(check(&web(100)).is_ok_and(|cost| cost.effort < MAX_EFFORT / 5));
+        assert!(problem(web(1_500)).contains("so many ways"));
     }
 
     #[test]

@@ -11,20 +11,29 @@ use crate::plugin::{json_object::Members, schema::Schema};
 /// The largest schema, in bytes. Those that people write have a few thousand.
 const MAX_SCHEMA_BYTES: usize = 128 << 10;
 
-/// Regular expressions in all schemas of one list. Each can take the host ten milliseconds to compile, which in all
-/// is as long as a slow list may take; those of people are compiled in microseconds.
-const MAX_PATTERNS: usize = 500;
+/// Regular expressions in all schemas of one list. Each can take the host fifteen milliseconds to compile; those of
+/// people are compiled in microseconds.
+const MAX_PATTERNS: usize = 200;
+
+/// Work to find out what all schemas of one list cost: as much as one schema may make. Those of people, a hundredth.
+const MAX_EFFORT: u64 = 500_000;
 
 /// Subschemas times places of a value that are looked at: a few seconds of one processor, on a slow machine.
 const MAX_WORK: u64 = 50_000_000;
 
-/// How many more patterns a list may have.
-#[derive(Debug)]
-pub(super) struct PatternBudget(usize);
+/// What a schema that was refused counts for. Ten of them are mistakes, and a hundred are an attack.
+const MAX_REFUSED_EFFORT: u64 = MAX_EFFORT / 50;
 
-impl Default for PatternBudget {
+/// How much more the schemas of a list may cost.
+#[derive(Debug)]
+pub(super) struct Budget {
+    patterns: usize,
+    effort: u64,
+}
+
+impl Default for Budget {
     fn default() -> Self {
-        Self(MAX_PATTERNS)
+        Self { patterns: MAX_PATTERNS, effort: MAX_EFFORT }
     }
 }
 
@@ -40,7 +49,7 @@ pub(in crate::tools) struct Tool {
 }
 
 impl Tool {
-    pub(super) fn read(members: &Members<'_>, patterns: &mut PatternBudget) -> Result<Self, String> {
+    pub(super) fn read(members: &Members<'_>, budget: &mut Budget) -> Result<Self, String> {
         let input = document(members, "inputSchema")?.ok_or("`inputSchema` is missing")?;
         // MCP, revision 2026-07-28, `Tool.inputSchema`: clients refuse the whole list otherwise.
         if input.get("type").and_then(Value::as_str) != Some("object") {
@@ -48,8 +57,8 @@ impl Tool {
         }
         let headers = header::parameters(&input).map_err(|problem| format!("`x-mcp-header` {problem}"))?;
         let output = document(members, "outputSchema")?;
-        let output = output.map(|output| compile("outputSchema", output, patterns)).transpose()?;
-        Ok(Self { input: compile("inputSchema", input, patterns)?, output, headers })
+        let output = output.map(|output| compile("outputSchema", output, budget)).transpose()?;
+        Ok(Self { input: compile("inputSchema", input, budget)?, output, headers })
     }
 
     /// The fault names the path.
@@ -78,12 +87,20 @@ fn document(members: &Members<'_>, name: &str) -> Result<Option<Value>, String> 
     if value.is_object() { Ok(Some(value)) } else { Err(format!("`{name}` is not an object")) }
 }
 
-fn compile(name: &str, document: Value, patterns: &mut PatternBudget) -> Result<Schema, String> {
-    patterns.0 = patterns
-        .0
+fn compile(name: &str, document: Value, budget: &mut Budget) -> Result<Schema, String> {
+    budget.patterns = budget
+        .patterns
         .checked_sub(patterns_in(&document))
         .ok_or_else(|| format!("`{name}`: there are more than {MAX_PATTERNS} patterns in the schemas of this list"))?;
-    Schema::compile(document).map_err(|fault| format!("`{name}`: {fault}"))
+    // Whatever is left: one may go beyond it, and is the last.
+    if budget.effort == 0 {
+        return Err(format!("`{name}`: the schemas of this list are together too complicated"));
+    }
+    let schema = Schema::compile(document).map_err(|fault| format!("`{name}`: {fault}"));
+    // One that is refused was as much work.
+    let effort = schema.as_ref().map_or(MAX_REFUSED_EFFORT, Schema::effort);
+    budget.effort = budget.effort.saturating_sub(effort);
+    schema
 }
 
 /// At least as many regular expressions as the schema has: what only looks like one counts as well.
@@ -128,7 +145,7 @@ mod tests {
     use super::*;
 
     fn read(tool: &Value) -> Result<Tool, String> {
-        Tool::read(&Members::parse(&tool.to_string()).unwrap(), &mut PatternBudget::default())
+        Tool::read(&Members::parse(&tool.to_string()).unwrap(), &mut Budget::default())
     }
 
     fn problem(tool: &Value) -> String {
@@ -182,10 +199,31 @@ mod tests {
                 (0..patterns).map(|number| (number.to_string(), json!({ "pattern": "a" }))).collect();
             json!({ "inputSchema": { "type": "object", "properties": properties } }).to_string()
         };
-        let mut budget = PatternBudget::default();
+        let mut budget = Budget::default();
         let (most, one) = (schema(MAX_PATTERNS), schema(1));
         assert!(Tool::read(&Members::parse(&most).unwrap(), &mut budget).is_ok());
         assert!(Tool::read(&Members::parse(&one).unwrap(), &mut budget).unwrap_err().contains("patterns"));
+    }
+
+    #[test]
+    fn the_schemas_of_a_list_may_cost_so_much_together() {
+        let node =
+            |number: usize| json!({ "properties": { "a": { "$ref": format!("#/$defs/{}", (number + 1) % 100) } } });
+        let nodes: serde_json::Map<_, _> = (0..100).map(|number| (number.to_string(), node(number))).collect();
+        let text = json!({ "inputSchema": { "type": "object", "$ref": "#/$defs/0", "$defs": nodes } }).to_string();
+        let members = Members::parse(&text).unwrap();
+        let mut budget = Budget::default();
+        let read = (0..256).filter(|_| Tool::read(&members, &mut budget).is_ok()).count();
+        assert!((10..100).contains(&read), "{read}");
+        let simple =
+            json!({ "inputSchema": { "type": "object", "properties": { "a": { "type": "string" } } } }).to_string();
+        let members = Members::parse(&simple).unwrap();
+        let mut budget = Budget::default();
+        assert!((0..256).all(|_| Tool::read(&members, &mut budget).is_ok()));
+        let wrong = json!({ "inputSchema": { "type": "object", "$ref": "#" } }).to_string();
+        let members = Members::parse(&wrong).unwrap();
+        assert!((0..256).all(|_| Tool::read(&members, &mut budget).is_err()));
+        assert_eq!(budget.effort, 0);
     }
 
     #[test]

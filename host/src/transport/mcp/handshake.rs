@@ -75,7 +75,7 @@ fn find(edge: &Edge, guest: &Guest, headers: &HeaderMap, id: Option<&str>) -> Re
             "the Mcp-Session-Id header is missing: begin with `initialize`, or send a revision without sessions",
         )
     })?;
-    edge.mcp.sessions.find(id, &guest.principal)
+    edge.mcp.sessions.find(edge, id, &guest.principal)
 }
 
 fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Fault> {

@@ -119,14 +119,14 @@ impl Drop for InUse {
 
 impl Sessions {
     /// The session of this id, if it is this user's. It acts with the newest token that was shown.
-    pub fn find(&self, id: &str, principal: &Principal) -> Result<InUse, Fault> {
+    pub fn find(&self, edge: &Edge, id: &str, principal: &Principal) -> Result<InUse, Fault> {
         let found = locked(&self.0).get(id).cloned();
         let found = found.filter(|found| found.user() == user_of(principal)).ok_or_else(unknown)?;
         if found.session.ended().is_some() {
             locked(&self.0).remove(id);
             return Err(unknown());
         }
-        found.session.renew(Arc::new(principal.clone()));
+        edge.dispatcher.renew(&found.session, Arc::new(principal.clone()));
         Ok(found.in_use())
     }
 
