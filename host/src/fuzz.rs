@@ -8,7 +8,13 @@ use std::path::PathBuf;
 use switchboard_protocol::{ClientMessage, MessageType, nests_deeper_than};
 
 use crate::{
-    config::{OriginPattern, check, raw::Sources, topic_rule::TopicRule, units},
+    config::{
+        OriginPattern, check,
+        item_rule::{ItemRule, ItemRules},
+        raw::Sources,
+        topic_rule::TopicRule,
+        units,
+    },
     plugin, topic, transport,
 };
 
@@ -75,6 +81,10 @@ pub fn patterns(bytes: &[u8]) {
         topics.matches(subject);
     }
     let _ = TopicRule::parse(pattern);
+    if let Ok(rules) = ItemRule::parse(pattern).and_then(|rule| ItemRules::new(vec![rule])) {
+        rules.of_uri(subject);
+        rules.of_name("plugin", subject);
+    }
     let _ = MessageType::parse(pattern);
     let _ = (units::parse_duration(pattern), units::parse_size(pattern));
 }

@@ -30,17 +30,17 @@ async fn with_ticket(server: &Server, path: &str) -> String {
 async fn python_of_the_second_generation_speaks_both_eras_over_http() {
     let server = server().await;
     for (mode, version) in [("auto", MODERN), ("legacy", LEGACY)] {
-        converse(Peer::python(2, &[&server.http("/mcp"), mode], &token("alice")), &server, version).await;
+        converse(|| Peer::python(2, &[&server.http("/mcp"), mode], &token("alice")), &server, version).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_of_the_first_generation_speaks_http_and_websockets() {
     let server = server().await;
-    converse(Peer::python(1, &[&server.http("/mcp")], &token("alice")), &server, LEGACY).await;
+    converse(|| Peer::python(1, &[&server.http("/mcp")], &token("alice")), &server, LEGACY).await;
     for path in ["/ws", "/mcp"] {
         let url = with_ticket(&server, path).await;
-        converse(Peer::python(1, &[&url], ""), &server, LEGACY).await;
+        converse(|| Peer::python(1, &[&url], ""), &server, LEGACY).await;
     }
 }
 
@@ -48,17 +48,17 @@ async fn python_of_the_first_generation_speaks_http_and_websockets() {
 async fn typescript_of_the_second_generation_speaks_both_eras_over_http() {
     let server = server().await;
     for (mode, version) in [("auto", MODERN), ("legacy", LEGACY)] {
-        converse(Peer::node(2, &[&server.http("/mcp"), mode], &token("alice")), &server, version).await;
+        converse(|| Peer::node(2, &[&server.http("/mcp"), mode], &token("alice")), &server, version).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn typescript_of_the_first_generation_speaks_http_and_websockets() {
     let server = server().await;
-    converse(Peer::node(1, &[&server.http("/mcp")], &token("alice")), &server, LEGACY).await;
+    converse(|| Peer::node(1, &[&server.http("/mcp")], &token("alice")), &server, LEGACY).await;
     for path in ["/ws", "/mcp"] {
         let url = with_ticket(&server, path).await;
-        converse(Peer::node(1, &[&url], ""), &server, LEGACY).await;
+        converse(|| Peer::node(1, &[&url], ""), &server, LEGACY).await;
     }
 }
 
@@ -66,12 +66,12 @@ async fn typescript_of_the_first_generation_speaks_http_and_websockets() {
 async fn rust_speaks_both_eras_over_http() {
     let server = server().await;
     for (mode, version) in [("discover", MODERN), ("initialize", LEGACY)] {
-        converse(Peer::rust(&[&server.http("/mcp"), mode], &token("alice")), &server, version).await;
+        converse(|| Peer::rust(&[&server.http("/mcp"), mode], &token("alice")), &server, version).await;
     }
 }
 
-/// Follows a client from step to step.
-async fn converse(mut peer: Peer, server: &Server, version: &str) {
+/// Starts a client, and follows it from step to step.
+async fn converse(start: impl FnOnce() -> Peer, server: &Server, version: &str) {
     // The one before may have left the second version, and what is offered follows a file a moment later.
     server.install("swap", &guest("swap-v1"));
     let door = HttpDoor::modern(server, "alice");
@@ -82,6 +82,7 @@ async fn converse(mut peer: Peer, server: &Server, version: &str) {
     })
     .await;
 
+    let mut peer = start();
     let connected = peer.step("connected").await;
     assert_eq!(connected["version"], version, "{connected}");
     for (step, member, words) in offered() {

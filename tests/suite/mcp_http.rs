@@ -260,8 +260,14 @@ async fn a_socket_on_the_same_address_speaks_bare_json_rpc_unless_it_asks_for_en
     let headers = [("authorization", header.as_str()), ("sec-websocket-protocol", "switchboard.v1")];
     let client = Client::open(request(&url, &headers)).await.expect("accepted");
     assert_eq!(client.established["user_id"], "alice");
-    let refusal = Client::open(request(&url, &[("authorization", &header), ("host", "evil.example")])).await.err();
-    assert_eq!(refusal.expect("refused").status, 403);
+    let rebound = http_request(Method::GET, &server.http("/mcp"))
+        .header("authorization", &header)
+        .header("host", "evil.example")
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(Http::send(rebound).await.status, 403);
     let tickets = http_request(Method::POST, &server.http("/ws/ticket")).header("authorization", &header);
     let ticket = Http::send(tickets).await.json()["ticket"].as_str().expect("a ticket").to_owned();
     let answer = bare(&format!("{url}?ticket={ticket}"), &[], &rpc("m", json!({}))).await;

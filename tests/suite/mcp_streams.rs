@@ -105,7 +105,7 @@ async fn a_revoked_token_ends_its_requests_sessions_and_streams() {
     let mut bobs = bob.modern_stream("open", open("a")).await;
     assert_eq!(open_one.next().await.expect("a message")["method"], "opened");
     assert_eq!(bobs.next().await.expect("a message")["method"], "opened");
-    let body = json!({ "subject": "alice" });
+    let body = json!({ "sub": "alice" });
     let revoked = Http::send(server.admin_request(Method::POST, "/revocations").json(&body)).await;
     assert_eq!(revoked.status, 201, "{}", revoked.text);
     assert_eq!(listening.next().await.filter(|message| message["method"] != "welcome"), None);
@@ -195,7 +195,7 @@ async fn a_client_that_does_not_read_is_cut_off_and_its_request_with_it() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let server = probe()
-        .setting("limits.max_outbound_bytes", "64KiB")
+        .setting("limits.max_outbound_bytes", "1MiB")
         .setting("plugin_defaults.limits.max_emissions", "1000000")
         .setting("plugin_defaults.limits.max_emitted_bytes", "1GiB")
         .setting("plugin_defaults.limits.deadline", "1m")
@@ -204,8 +204,8 @@ async fn a_client_that_does_not_read_is_cut_off_and_its_request_with_it() {
         .await;
     let authority = server.http("").trim_start_matches("http://").trim_end_matches('/').to_owned();
     let mut stream = tokio::net::TcpStream::connect(&authority).await.expect("the server listens");
-    // More than the buffers of two machines hold.
-    let body = modern("notify", json!({ "count": 2_000, "bytes": 32_000 })).to_string();
+    // More than the buffers of two machines hold, and never too much at once for a client that reads.
+    let body = modern("notify", json!({ "count": 10_000, "bytes": 32_000, "ms": 2 })).to_string();
     let head = format!(
         "POST /mcp HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
          MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: notify\r\nContent-Length: {}\r\n\r\n",

@@ -93,7 +93,9 @@ pub(super) fn check_host(edge: &Edge, request: &http::request::Parts) -> Result<
 }
 
 async fn endpoint(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    if request.method() == Method::GET && request.headers().contains_key(UPGRADE) {
+    // Others offer another HTTP there, which nobody has to take up.
+    let names_websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
+    if request.method() == Method::GET && request.headers().get_all(UPGRADE).iter().any(names_websocket) {
         return upgrade::open(edge, request, Door::Mcp).await;
     }
     let started = Instant::now();

@@ -77,6 +77,7 @@ impl Plugin for Desk {
                 });
                 let mut result = ToolResult::structured("done", &seen)?;
                 result.other.insert("_meta".into(), json!({ "own": true }));
+                result.other.insert("resultType".into(), "complete".into());
                 Ok(result)
             }
         }

@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
 };
 use serde_json::value::RawValue;
@@ -25,12 +25,12 @@ pub(super) struct Fault {
     /// Of the request, where it is known.
     id: Option<Box<RawValue>>,
     data: Option<Box<RawValue>>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Fault {
     pub fn new(status: StatusCode, code: i32, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), id: None, data: None, headers: HeaderMap::new() }
+        Self { status, code, message: message.into(), id: None, data: None, headers: Vec::new() }
     }
 
     pub fn bad_request(code: i32, message: impl Into<String>) -> Self {
@@ -69,7 +69,7 @@ impl Fault {
 
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 }

@@ -38,18 +38,17 @@ pub(crate) fn get(what: &Item, how: &ItemRequest) -> Result<String, CatalogueErr
     within_call(inputs, notices, || call(arguments)).map(|result| result.to_string())
 }
 
+/// An item that needs nothing but its arguments.
+type Bound = Box<dyn Fn(Value) -> Result<Value, CatalogueError>>;
+
 /// What gets the item, if its arguments fit.
-fn find(
-    world: &mut super::World,
-    what: &Item,
-    arguments: &Value,
-) -> Result<std::rc::Rc<dyn Fn(Value) -> Result<Value, CatalogueError>>, CatalogueError> {
+fn find(world: &mut super::World, what: &Item, arguments: &Value) -> Result<Bound, CatalogueError> {
     if let Some((_, failure)) = world.offers.failures.iter().find(|(item, _)| item == what) {
         return Err(failure.clone());
     }
-    let bound = |call: ItemCall, name: &str| -> std::rc::Rc<dyn Fn(Value) -> Result<Value, CatalogueError>> {
+    let bound = |call: ItemCall, name: &str| -> Bound {
         let name = name.to_owned();
-        std::rc::Rc::new(move |arguments| call(&name, arguments))
+        Box::new(move |arguments| call(&name, arguments))
     };
     match what {
         Item::Tool(name) => {

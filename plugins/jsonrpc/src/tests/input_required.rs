@@ -83,8 +83,9 @@ fn a_state_is_good_for_the_request_user_and_time_that_it_was_given_for() {
     ] {
         check_error(&again(&mut host, name, arguments, state), -32602, None, "requestState");
     }
-    let params = json!({ "uri": "ask", "requestState": state });
-    check_error(&modern(&mut host, "resources/read", params), -32602, None, "requestState");
+    let plain = call(&mut host, "ask", json!({})).answer()["result"]["requestState"].clone();
+    let params = json!({ "name": "ask", "requestState": plain });
+    check_error(&modern(&mut host, "prompts/get", params), -32602, None, "requestState");
     let mut host = host.user("mallory");
     check_error(&again(&mut host, "ask", &arguments, &state), -32602, None, "requestState");
     let mut host = host.user("tester");

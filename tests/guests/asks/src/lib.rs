@@ -58,7 +58,11 @@ impl Plugin for Asks {
         if message.kind == "jsonrpc" {
             let Call { id, params } = message.payload()?;
             let results = run(ctx, &params)?;
-            return answer(&params, "jsonrpc", &json!({ "jsonrpc": "2.0", "id": id, "result": { "results": results } }));
+            return answer(
+                &params,
+                "jsonrpc",
+                &json!({ "jsonrpc": "2.0", "id": id, "result": { "results": results } }),
+            );
         }
         let ask: Ask = message.payload()?;
         let results = run(ctx, &ask)?;

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use switchboard_sdk::{Context, Error, Manifest, Message, Plugin};
 use switchboard_sdk::{CatalogueError, Item, ItemRequest, Kind, Limited};
+use switchboard_sdk::{Context, Error, Manifest, Message, Plugin};
 
 /// The plugin.
 #[derive(Debug, Default)]

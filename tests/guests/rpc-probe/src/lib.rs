@@ -2,7 +2,7 @@
 //! be seen, whatever the protocol is like.
 //!
 //! `initialize` is agreed to, unless `params.refuse` says otherwise. `show` shows `status` and `scopes`. `notify` sends
-//! `count` notifications of `bytes` bytes, then answers; `wait` takes `ms` first. `open` leaves the request open for
+//! `count` notifications of `bytes` bytes, `ms` before each, then answers; `wait` takes `ms`. `open` leaves the request open for
 //! `for_ms`, under `name`. All else is answered with what came in. A session that begins is sent a message that belongs
 //! to no request.
 
@@ -62,8 +62,8 @@ impl Plugin for RpcProbe {
                 refuse(-32601)
             }
             "notify" => {
-                wait(ctx, params.ms);
                 for n in 0..params.count {
+                    wait(ctx, params.ms);
                     let padding = "x".repeat(params.bytes);
                     say(ctx, &json!({ "jsonrpc": "2.0", "method": "told", "params": { "n": n, "padding": padding } }))?;
                 }

@@ -34,7 +34,8 @@ impl Plugin for Shelf {
         let nothing = || json!({ "type": "object" });
         let number = json!({ "type": "integer" });
         let sum = json!({ "type": "object", "properties": { "a": number, "b": number }, "required": ["a", "b"] });
-        let region = json!({ "type": "object", "properties": { "region": { "type": "string", "x-mcp-header": "Region" } } });
+        let region =
+            json!({ "type": "object", "properties": { "region": { "type": "string", "x-mcp-header": "Region" } } });
         let wrong = json!({ "type": "object", "properties": { "n": { "type": "number", "x-mcp-header": "N" } } });
         let mut tools = vec![
             Tool::with_schema("add", "Adds two numbers.", sum).with("outputSchema", number),
@@ -83,7 +84,10 @@ impl Plugin for Shelf {
     }
 
     fn resource_templates(&mut self, _ctx: &Context) -> Result<Vec<ResourceTemplate>, Error> {
-        Ok(vec![ResourceTemplate::new("shelf://page/{number}", "page"), ResourceTemplate::new("{?all}", "never offered")])
+        Ok(vec![
+            ResourceTemplate::new("shelf://page/{number}", "page"),
+            ResourceTemplate::new("{?all}", "never offered"),
+        ])
     }
 
     fn read_resource(&mut self, _ctx: &Context, uri: &str) -> Result<ResourceResult, Error> {
@@ -97,7 +101,9 @@ impl Plugin for Shelf {
 
     fn prompts(&mut self, ctx: &Context) -> Result<Vec<Prompt>, Error> {
         while ctx.settings::<Settings>()?.endless {}
-        Ok(vec![Prompt::new("greet", "Greets somebody.").argument("name", "Whom", true).argument("style", "How", false)])
+        Ok(vec![
+            Prompt::new("greet", "Greets somebody.").argument("name", "Whom", true).argument("style", "How", false),
+        ])
     }
 
     fn get_prompt(&mut self, _ctx: &Context, _name: &str, arguments: Value) -> Result<PromptResult, Error> {
@@ -114,10 +120,14 @@ switchboard_sdk::register_plugin!(Shelf);
 
 fn ask(ctx: &Context) -> ToolResult {
     match ctx.inputs().state() {
-        None => Ask::new().elicit_with_schema("name", "Who are you?", json!({ "type": "object" })).state("asked").into(),
+        None => {
+            Ask::new().elicit_with_schema("name", "Who are you?", json!({ "type": "object" })).state("asked").into()
+        }
         Some(state) => {
             let inputs = ctx.inputs();
-            ToolResult::text(json!({ "state": state, "responses": inputs.responses(), "meta": inputs.meta() }).to_string())
+            ToolResult::text(
+                json!({ "state": state, "responses": inputs.responses(), "meta": inputs.meta() }).to_string(),
+            )
         }
     }
 }
