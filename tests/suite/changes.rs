@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Claims, Client, Server, eventually, guest};
+use crate::harness::{Claims, Client, ResumingClient, Server, eventually, guest};
 
 async fn server(config: &str) -> Server {
     Server::builder().plugin("lookout", guest("lookout")).config(config).start().await
@@ -127,4 +127,16 @@ async fn a_resource_is_heard_of_when_its_plugin_says_so_or_is_another_version() 
     heard(&mut alice).await;
     std::fs::remove_file(server.plugin_file("lookout")).unwrap();
     heard(&mut alice).await;
+}
+
+#[tokio::test]
+async fn a_session_that_outlives_a_restart_goes_on_watching() {
+    let server = server("").await;
+    let mut alice = ResumingClient::of(server.url(), "alice").await;
+    let watched = alice.request("watch", json!({ "subject": "tools", "note": { "of": "tools" } })).await;
+    assert_eq!(watched["type"], "done", "{watched}");
+    let server = server.restart().await;
+    let mut bob = Client::connect(&server, "bob").await;
+    offer(&mut bob, &["a"]).await;
+    assert_eq!(alice.expect("changed").await["payload"], json!({ "of": "tools" }));
 }
