@@ -93,12 +93,10 @@ impl Catalogue {
 
     /// Whether it was made of exactly these lists, in this order, under these rules.
     pub fn is_of(&self, kind: Kind, listed: &[(&Arc<PluginVersion>, Arc<Listing>)], rules: &Arc<ItemRules>) -> bool {
-        let same_list = |(own, other): (&(Weak<PluginVersion>, Arc<Listing>), &(&Arc<PluginVersion>, Arc<Listing>))| {
-            same(&own.0, other.0) && Arc::ptr_eq(&own.1, &other.1)
-        };
+        let mut both = self.made_of.iter().zip(listed);
         self.kind == kind
             && self.made_of.len() == listed.len()
-            && self.made_of.iter().zip(listed).all(same_list)
+            && both.all(|((own, list), (other, theirs))| same(own, other) && Arc::ptr_eq(list, theirs))
             && (Arc::ptr_eq(&self.rules, rules) || self.rules == *rules)
     }
 

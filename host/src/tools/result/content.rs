@@ -95,7 +95,8 @@ fn base64(members: &Members<'_>, name: &str) -> Result<(), String> {
 fn is_base64(text: &[u8]) -> bool {
     let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
     let (digits, _) = text.split_at(text.len() - padding);
-    text.len() % 4 == 0 && digits.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+    text.len().is_multiple_of(4)
+        && digits.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }
 
 #[cfg(test)]
