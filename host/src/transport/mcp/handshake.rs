@@ -92,7 +92,8 @@ fn hand_on(edge: &Arc<Edge>, guest: Guest, session: InUse, message: &Message<'_>
     let key = session.next_key();
     let exchange = edge.dispatcher.open_exchange(session.session(), key.clone());
     let envelope = codec::envelope(Some(&key), message.raw);
-    let posted = edge.dispatcher.handle_post(session.session(), &mut session.rate(), &envelope);
+    let principal = Arc::new(guest.principal.clone());
+    let posted = edge.dispatcher.handle_post(session.session(), principal, &mut session.rate(), &envelope);
     let id = message.id.filter(|_| message.kind == Kind::Request).map(ToOwned::to_owned);
     let source = Source::Exchange(Shared::new(session, exchange));
     Ok(Pending { source, posted, id, guest, waits })

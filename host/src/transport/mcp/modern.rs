@@ -38,7 +38,8 @@ pub(super) async fn post(
     let post = edge.dispatcher.single_post(guest.connection_id.clone(), guest.principal.clone(), KEY.into());
     check_arguments(edge, &post, headers, message).await?;
     let envelope = codec::envelope(Some(KEY), message.raw);
-    let posted = edge.dispatcher.handle_post(&post.session, &mut rate, &envelope);
+    let principal = post.session.principal();
+    let posted = edge.dispatcher.handle_post(&post.session, principal, &mut rate, &envelope);
     let id = message.id.filter(|_| message.kind == Kind::Request).map(ToOwned::to_owned);
     let pending = Pending { source: Source::Single(post), posted, id, guest, waits };
     if message.kind == Kind::Request {
