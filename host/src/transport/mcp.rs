@@ -144,9 +144,18 @@ async fn serve(edge: &Arc<Edge>, connection_id: &str, request: Request, era: &mu
         (method, _) => return Err(not_allowed(&method, *era)),
     }
     let headers = &parts.headers;
+    // From here on the connection gives way to nobody, so this is where it is counted as its user's.
+    let waits = match edge.mcp.waiting.enter(&guest.principal) {
+        Ok(waits) => waits,
+        Err(refusal) => {
+            body::discard(body).await;
+            return Err(refusal.into());
+        }
+    };
     if !negotiate::sends_json(headers) {
         body::discard(body).await;
-        return Err(ErrorCode::MediaTypeUnsupported.into());
+        let detail = "a message comes as application/json, in a body that is not compressed";
+        return Err(Refusal::new(ErrorCode::MediaTypeUnsupported, detail).into());
     }
     let limits = edge.config.load().limits.clone();
     let body = body::read(headers, body, limits.max_message_bytes.saturating_sub(ENVELOPE_BYTES)).await?;
@@ -156,8 +165,8 @@ async fn serve(edge: &Arc<Edge>, connection_id: &str, request: Request, era: &mu
         check_accept(headers).map_err(|fault| fault.of(message.id))?;
     }
     let answered = match *era {
-        Era::Modern => modern::post(edge, guest, headers, &message).await,
-        Era::Handshake => handshake::post(edge, guest, headers, &message).await,
+        Era::Modern => modern::post(edge, guest, waits, headers, &message).await,
+        Era::Handshake => handshake::post(edge, guest, waits, headers, &message).await,
     };
     answered.map_err(|fault| fault.of(message.id.filter(|_| message.kind == Kind::Request)))
 }
