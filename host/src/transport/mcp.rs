@@ -14,10 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
-use http::{
-    HeaderName, HeaderValue, Method,
-    header::{ALLOW, UPGRADE},
-};
+use http::{HeaderName, HeaderValue, Method, header::ALLOW};
 use switchboard_protocol::ErrorCode;
 use tracing::Instrument as _;
 
@@ -93,9 +90,7 @@ pub(super) fn check_host(edge: &Edge, request: &http::request::Parts) -> Result<
 }
 
 async fn endpoint(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    // Others offer another HTTP there, which nobody has to take up.
-    let names_websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
-    if request.method() == Method::GET && request.headers().get_all(UPGRADE).iter().any(names_websocket) {
+    if request.method() == Method::GET && upgrade::is_wanted(request.headers()) {
         return upgrade::open(edge, request, Door::Mcp).await;
     }
     let started = Instant::now();
