@@ -139,6 +139,11 @@ async fn serve(edge: &Arc<Edge>, connection_id: &str, request: Request, era: &mu
         (method, _) => return Err(not_allowed(&method, *era)),
     }
     let headers = &parts.headers;
+    if !negotiate::sends_json(headers) {
+        body::discard(body).await;
+        let detail = "a message comes as application/json, in a body that is not compressed";
+        return Err(Refusal::new(ErrorCode::MediaTypeUnsupported, detail).into());
+    }
     // From here on the connection gives way to nobody, so this is where it is counted as its user's.
     let waits = match edge.mcp.waiting.enter(&guest.principal) {
         Ok(waits) => waits,
@@ -147,11 +152,6 @@ async fn serve(edge: &Arc<Edge>, connection_id: &str, request: Request, era: &mu
             return Err(refusal.into());
         }
     };
-    if !negotiate::sends_json(headers) {
-        body::discard(body).await;
-        let detail = "a message comes as application/json, in a body that is not compressed";
-        return Err(Refusal::new(ErrorCode::MediaTypeUnsupported, detail).into());
-    }
     let limits = edge.config.load().limits.clone();
     let body = body::read(headers, body, limits.max_message_bytes.saturating_sub(ENVELOPE_BYTES)).await?;
     let message = Message::read(&body, limits.max_json_depth.saturating_sub(ENVELOPE_DEPTH))?;

@@ -58,9 +58,11 @@ pub(super) fn listen(edge: &Arc<Edge>, guest: Guest, headers: &HeaderMap) -> Res
         return Err(Fault::not_acceptable("the Accept header has to name text/event-stream"));
     }
     let session = find(edge, &guest, headers, session_id(headers)?)?;
+    // One that is refused takes over from nobody.
+    let room = Room::for_listener(edge, &guest)?;
     let reader = session.session().read_stream();
     let source = Source::Listening(session, reader);
-    stream::open(edge, Opening { source, id: None, guest, first: None })
+    Ok(stream::open(edge, room, Opening { source, id: None, guest, first: None }))
 }
 
 /// The client needs the session no more. What is under way in it ends, too.
