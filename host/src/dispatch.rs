@@ -34,7 +34,7 @@ mod work;
 pub(crate) use crate::topic::presence::WINDOW as PRESENCE_WINDOW;
 use crate::{
     admission::MessageRate,
-    auth::Authenticator,
+    auth::{Authenticator, Principal},
     config::LiveConfig,
     plugin::{Plugins, Who},
     session::{self, Attachment, Job, Session, Sessions, inbox::Lane},
@@ -86,7 +86,18 @@ impl Dispatcher {
     /// frame -> envelope -> route (one registry snapshot) -> payload against its schema -> plugin call
     /// -> answer -> session outbox. What the plugin emits meanwhile goes through [`Deliver`].
     pub fn handle_frame(self: &Arc<Self>, attachment: &Attachment, rate: &mut MessageRate, frame: &[u8]) -> Step {
-        self.accept(attachment, rate, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
+        self.handle_frame_of(attachment.session.principal(), attachment, rate, frame)
+    }
+
+    /// The same, for a message that came with a token of its own.
+    fn handle_frame_of(
+        self: &Arc<Self>,
+        principal: Arc<Principal>,
+        attachment: &Attachment,
+        rate: &mut MessageRate,
+        frame: &[u8],
+    ) -> Step {
+        self.accept(principal, attachment, rate, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
             let step = match () {
                 () if reply.is_about_rate() => Step::TooFast,
                 () if reply.blames_client() => Step::Refused,
@@ -99,6 +110,7 @@ impl Dispatcher {
 
     fn accept(
         self: &Arc<Self>,
+        principal: Arc<Principal>,
         attachment: &Attachment,
         rate: &mut MessageRate,
         frame: &[u8],
@@ -121,9 +133,8 @@ impl Dispatcher {
             return self.host_message(attachment, &message);
         }
         let registry = self.plugins.registry();
-        let principal = session.principal();
         let handler = route::find(&registry, &message, &Who::new(&principal, &session.id))?;
-        let request = Request::new(&message, handler.version.clone(), received);
+        let request = Request::new(&message, handler.version.clone(), principal, received);
         let Some(handling) = self.take_in(session, &message, &request) else { return Ok(Step::Done) };
         let lane = route::lane(&handler, &message);
         let span = request.span();

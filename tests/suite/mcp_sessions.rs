@@ -118,6 +118,41 @@ async fn the_stream_of_a_session_carries_what_belongs_to_no_request_and_the_newe
     let mut answers = session.stream(Method::POST, rpc("notify", json!({ "count": 1 })).to_string()).await;
     assert_eq!(answers.next().await.expect("a message")["method"], "told");
     assert_eq!(answers.next().await.expect("a message")["result"]["told"], 1);
+    let running = rpc("notify", json!({ "count": 1_000, "ms": 20 })).to_string();
+    let mut running = session.stream(Method::POST, running).await;
+    assert_eq!(running.next().await.expect("a message")["method"], "told");
     assert_eq!(session.send(Method::DELETE, String::new()).await.status, 204);
     assert_eq!(second.next().await, None, "what belongs to a request is on its own stream alone");
+    let mut last = json!({});
+    while let Some(message) = running.next().await {
+        last = message;
+    }
+    assert_eq!((&last["id"], &last["error"]["code"]), (&json!(7), &json!(-32600)), "no answer will come: {last}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_takes_over_from_nobody() {
+    let server = probe_with(
+        "[limits]\nmax_connections_per_user = 1\non_user_limit = \"refuse\"\n[heartbeat]\ninterval = \"100ms\"",
+    )
+    .await;
+    let session = McpClient::of(&server, "alice").initialized().await;
+    let mut first = session.stream(Method::GET, String::new()).await;
+    assert_eq!(first.next().await.expect("a message")["method"], "welcome");
+    let refused = session.send(Method::GET, String::new()).await;
+    assert!(refused.status.is_client_error(), "{refused:?}");
+    for _ in 0..3 {
+        assert!(first.comment().await.is_some(), "the older one goes on");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_offers_another_protocol_gets_the_stream_it_asks_for() {
+    let server = probe().await;
+    let session = McpClient::of(&server, "alice").initialized().await;
+    // As clients do that would rather speak HTTP/2 (RFC 7540, section 3.2).
+    let offering = session.with("connection", "Upgrade, HTTP2-Settings").with("upgrade", "h2c");
+    let mut stream = offering.with("http2-settings", "AAMAAABkAAQAoAAA").stream(Method::GET, String::new()).await;
+    assert_eq!((stream.response.status().as_u16(), stream.header("content-type")), (200, "text/event-stream"));
+    assert_eq!(stream.next().await.expect("a message")["method"], "welcome");
 }

@@ -226,3 +226,64 @@ async fn a_client_that_does_not_read_is_cut_off_and_its_request_with_it() {
     let _ = within_patience!("the end of the connection", stream.read_to_end(&mut rest));
     assert!(!rest.ends_with(b"0\r\n\r\n"), "a stream that was cut does not end as if it were whole");
 }
+
+#[tokio::test]
+async fn a_stream_that_has_to_make_room_does_so_however_much_it_has_to_say() {
+    let server = probe()
+        .setting("limits.max_connections_per_user", "1")
+        .setting("plugin_defaults.limits.max_emissions", "1000000")
+        .setting("plugin_defaults.limits.deadline", "10m")
+        .setting("plugin_defaults.limits.cpu_time", "10m")
+        .start()
+        .await;
+    let alice = McpClient::of(&server, "alice");
+    let mut talking = alice.modern_stream("notify", json!({ "count": 100_000, "ms": 20 })).await;
+    assert_eq!(talking.next().await.expect("a message")["method"], "told");
+    let mut second = alice.modern_stream("open", open("a")).await;
+    assert_eq!(second.next().await.expect("a message")["method"], "opened");
+    let mut last = json!({});
+    while let Some(message) = talking.next().await {
+        last = message;
+    }
+    assert_eq!((&last["id"], &last["error"]["code"]), (&json!(7), &json!(-32603)), "{last}");
+    ended_as(&server, "evicted").await;
+    streams_are(&server, 1.0).await;
+}
+
+#[tokio::test]
+async fn no_rate_of_an_address_takes_the_answer_from_a_request_that_was_handled() {
+    let server =
+        probe().setting("limits.handshakes_per_second", "1").setting("limits.handshake_burst", "1").start().await;
+    let alice = McpClient::of(&server, "alice");
+    for _ in 0..5 {
+        let mut events = alice.modern_stream("notify", json!({ "count": 1 })).await;
+        assert_eq!(events.response.status(), 200);
+        assert_eq!(events.next().await.expect("a message")["method"], "told");
+        assert_eq!(events.next().await.expect("the answer")["result"]["told"], 1);
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_come_are_counted_as_their_users() {
+    use tokio::io::AsyncWriteExt;
+
+    let server = probe().start().await;
+    let authority = server.http("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let head = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Content-Length: 2\r\n\r\n",
+        crate::harness::token("alice"),
+    );
+    let mut silent = Vec::new();
+    for _ in 0..256 {
+        let mut stream = tokio::net::TcpStream::connect(&authority).await.expect("the server listens");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        silent.push(stream);
+    }
+    let alice = McpClient::of(&server, "alice");
+    // Long before those who say nothing are given up.
+    eventually("a refusal", async || (alice.modern("m", json!({})).await.status == 429).then_some(())).await;
+    assert_eq!(McpClient::of(&server, "bob").modern("m", json!({})).await.status, 200, "others are not meant");
+    drop(silent);
+    eventually("an answer", async || (alice.modern("m", json!({})).await.status == 200).then_some(())).await;
+}

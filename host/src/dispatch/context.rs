@@ -9,6 +9,7 @@ use switchboard_protocol::{ClientMessage, MessageType, unix_seconds};
 
 use super::work::Work;
 use crate::{
+    auth::Principal,
     config::Config,
     plugin::{
         GuestMessage, PluginVersion,
@@ -24,6 +25,8 @@ use crate::{
 /// A message on its way to its handler: owned, because it may have to wait for its turn.
 pub(crate) struct Request {
     pub version: Arc<PluginVersion>,
+    /// Who sent it, as they were then.
+    principal: Arc<Principal>,
     pub message_type: MessageType,
     payload: Box<str>,
     id: Option<Box<str>>,
@@ -34,9 +37,15 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub fn new(message: &ClientMessage<'_>, version: Arc<PluginVersion>, received: Instant) -> Self {
+    pub fn new(
+        message: &ClientMessage<'_>,
+        version: Arc<PluginVersion>,
+        principal: Arc<Principal>,
+        received: Instant,
+    ) -> Self {
         Self {
             version,
+            principal,
             message_type: message.message_type.clone(),
             payload: message.payload_text().into(),
             id: message.id.as_deref().map(Into::into),
@@ -84,7 +93,11 @@ pub(super) fn of_message(config: &Config, session: &Session, request: &Request, 
     CallContext {
         correlation_id: request.correlation_id.clone(),
         request: Some(work.clone()),
-        ..CallContext::new(caller(session, transport), deadline, work)
+        ..CallContext::new(
+            Caller { principal: request.principal.clone(), ..caller(session, transport) },
+            deadline,
+            work,
+        )
     }
 }
 

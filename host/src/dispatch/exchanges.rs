@@ -64,10 +64,17 @@ impl Dispatcher {
         session.open_exchange(key, self.config.load().limits.max_outbound_bytes)
     }
 
-    /// Handles an envelope that was posted, after its exchange was opened: its answer comes there.
-    pub fn handle_post(self: &Arc<Self>, session: &Arc<Session>, rate: &mut MessageRate, frame: &[u8]) -> Posted {
+    /// Handles an envelope that was posted, after its exchange was opened: its answer comes there. It acts with the
+    /// token that it came with, whatever other messages of the session bring.
+    pub fn handle_post(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        principal: Arc<Principal>,
+        rate: &mut MessageRate,
+        frame: &[u8],
+    ) -> Posted {
         let attachment = Attachment { session: session.clone(), generation: 1 };
-        match self.handle_frame(&attachment, rate, frame) {
+        match self.handle_frame_of(principal, &attachment, rate, frame) {
             Step::Run(lane, job) => match session.handlers.accept(lane, job) {
                 Ok(()) => Posted::TakenIn,
                 Err(job) => {

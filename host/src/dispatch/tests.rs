@@ -69,7 +69,7 @@ impl Running {
     fn send(&self, session: &Arc<Session>, message_type: &str, key: &str) -> Posted {
         let frame = format!("{{\"type\":{message_type:?},\"id\":{key:?},\"payload\":{{}}}}");
         let mut rate = self.admission.message_rate(&session.principal());
-        self.dispatcher.handle_post(session, &mut rate, frame.as_bytes())
+        self.dispatcher.handle_post(session, session.principal(), &mut rate, frame.as_bytes())
     }
 
     /// A message of this session in the hands of its handler.
@@ -80,7 +80,7 @@ impl Running {
         let registry = self.host.plugins.registry();
         let version =
             route::find(&registry, &message, &Who::new(&principal, &session.id)).ok().unwrap().version.clone();
-        let request = Request::new(&message, version, Instant::now());
+        let request = Request::new(&message, version, principal, Instant::now());
         (self.dispatcher.take_in(session, &message, &request).unwrap(), request)
     }
 
@@ -254,5 +254,19 @@ async fn a_call_that_is_dropped_ends_both_its_message_and_the_one_that_it_went_o
         assert_eq!(exchange.ended(), Some(End::Answered));
     }
     assert!(!session.requests.cancel("a"), "its name is free");
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_message_acts_with_the_token_that_it_came_with() {
+    let running = Running::start().await;
+    let session = running.dispatcher.session_for_posts("http_1".into(), alice());
+    let (mut handling, request) = running.handling(&session, "k");
+    session.renew(Arc::new(Principal { scopes: vec!["admin".into()], ..alice() }));
+    let work = handling.start();
+    let context = context::of_message(&running.host.config.load(), &session, &request, work.0.clone());
+    assert!(context.caller.principal.scopes.is_empty(), "another request brought another token");
+    drop((handling, work));
+    running.dispatcher.end_session(&session, "closed");
     running.end().await;
 }

@@ -14,10 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
-use http::{
-    HeaderName, HeaderValue, Method,
-    header::{ALLOW, UPGRADE},
-};
+use http::{HeaderName, HeaderValue, Method, header::ALLOW};
 use switchboard_protocol::ErrorCode;
 use tracing::Instrument as _;
 
@@ -93,9 +90,7 @@ pub(super) fn check_host(edge: &Edge, request: &http::request::Parts) -> Result<
 }
 
 async fn endpoint(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    // Others offer another HTTP there, which nobody has to take up.
-    let names_websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
-    if request.method() == Method::GET && request.headers().get_all(UPGRADE).iter().any(names_websocket) {
+    if request.method() == Method::GET && upgrade::is_wanted(request.headers()) {
         return upgrade::open(edge, request, Door::Mcp).await;
     }
     let started = Instant::now();
@@ -146,8 +141,17 @@ async fn serve(edge: &Arc<Edge>, connection_id: &str, request: Request, era: &mu
     let headers = &parts.headers;
     if !negotiate::sends_json(headers) {
         body::discard(body).await;
-        return Err(ErrorCode::MediaTypeUnsupported.into());
+        let detail = "a message comes as application/json, in a body that is not compressed";
+        return Err(Refusal::new(ErrorCode::MediaTypeUnsupported, detail).into());
     }
+    // From here on the connection gives way to nobody, so this is where it is counted as its user's.
+    let waits = match edge.mcp.waiting.enter(&guest.principal) {
+        Ok(waits) => waits,
+        Err(refusal) => {
+            body::discard(body).await;
+            return Err(refusal.into());
+        }
+    };
     let limits = edge.config.load().limits.clone();
     let body = body::read(headers, body, limits.max_message_bytes.saturating_sub(ENVELOPE_BYTES)).await?;
     let message = Message::read(&body, limits.max_json_depth.saturating_sub(ENVELOPE_DEPTH))?;
@@ -156,8 +160,8 @@ async fn serve(edge: &Arc<Edge>, connection_id: &str, request: Request, era: &mu
         check_accept(headers).map_err(|fault| fault.of(message.id))?;
     }
     let answered = match *era {
-        Era::Modern => modern::post(edge, guest, headers, &message).await,
-        Era::Handshake => handshake::post(edge, guest, headers, &message).await,
+        Era::Modern => modern::post(edge, guest, waits, headers, &message).await,
+        Era::Handshake => handshake::post(edge, guest, waits, headers, &message).await,
     };
     answered.map_err(|fault| fault.of(message.id.filter(|_| message.kind == Kind::Request)))
 }

@@ -13,7 +13,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
             CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
             SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
@@ -148,17 +148,24 @@ pub(super) fn check_draining(edge: &Edge) -> Result<(), Refusal> {
 /// One that announces a body is none: who is in the middle and reads the body would see other frames
 /// than we do. Neither is HEAD, which the router takes for a GET.
 fn websocket_key(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
-    let names = |header: &HeaderMap, name, wanted: &str| {
-        let values = header.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(wanted))
-    };
     let complete = names(headers, CONNECTION, "upgrade")
-        && names(headers, UPGRADE, "websocket")
+        && is_wanted(headers)
         && names(headers, SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
     let bodiless = !headers.contains_key(TRANSFER_ENCODING)
         && headers.get_all(CONTENT_LENGTH).iter().all(|length| length.as_bytes() == b"0");
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes()));
     key.filter(|_| method == Method::GET && complete && bodiless).cloned()
+}
+
+/// Whether a request offers to become a socket, and not something else, as clients do that would rather speak HTTP/2.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    names(headers, UPGRADE, "websocket")
+}
+
+/// Whether a header that is a list has an entry.
+fn names(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(wanted))
 }
 
 /// Whether it is base64 of 16 bytes, as a client of RFC 6455 makes it.

@@ -19,7 +19,7 @@ use super::{
     negotiate::JSON,
     resource,
     sessions::InUse,
-    stream::{self, Opening},
+    stream::{self, Opening, Room},
     waiting::Waits,
 };
 use crate::{
@@ -192,9 +192,9 @@ pub(super) async fn answer(edge: &Arc<Edge>, mut pending: Pending) -> Result<Res
         First::Late => None,
     };
     let Pending { source, id, guest, waits, .. } = pending;
-    let opened = stream::open(edge, Opening { source, id, guest, first });
+    let room = Room::for_answer(edge, &guest)?;
     drop(waits);
-    opened
+    Ok(stream::open(edge, room, Opening { source, id, guest, first }))
 }
 
 /// Waits for the answer alone, as long as it takes within `limit`. Its bytes tell whether it is an error.
@@ -268,7 +268,7 @@ fn of_host(bytes: Bytes, payload: &ErrorPayload) -> Response {
 }
 
 /// A token that was revoked meanwhile, or a session that ended under its request.
-fn session_ended(source: &Source) -> Fault {
+pub(super) fn session_ended(source: &Source) -> Fault {
     match source {
         Source::Single(_) => Refusal::new(ErrorCode::JwtRevoked, "the token was revoked").into(),
         Source::Exchange(_) | Source::Listening(..) => super::sessions::unknown(),

@@ -67,6 +67,11 @@ impl Fault {
         self
     }
 
+    /// The JSON-RPC error alone.
+    pub fn to_json(&self) -> Vec<u8> {
+        rpc_error(self.id.as_deref(), self.code, &self.message, self.data.as_deref())
+    }
+
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
@@ -104,8 +109,7 @@ impl From<ErrorCode> for Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let body = rpc_error(self.id.as_deref(), self.code, &self.message, self.data.as_deref());
-        let mut response = (self.status, body).into_response();
+        let mut response = (self.status, self.to_json()).into_response();
         let headers = response.headers_mut();
         headers.extend(self.headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));

@@ -15,7 +15,8 @@ use super::{
     message::{Kind, Message},
     negotiate::{EVENT_STREAM, accepts},
     sessions::{HandshakeSession, InUse},
-    stream::{self, Opening},
+    stream::{self, Opening, Room},
+    waiting::Waits,
 };
 use crate::{
     dispatch::exchanges::Posted,
@@ -32,15 +33,16 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(15);
 pub(super) async fn post(
     edge: &Arc<Edge>,
     guest: Guest,
+    waits: Waits,
     headers: &HeaderMap,
     message: &Message<'_>,
 ) -> Result<Response, Fault> {
     let begins = message.kind == Kind::Request && message.method.as_deref() == Some(INITIALIZE);
     let session = match session_id(headers)? {
-        None if begins => return begin(edge, guest, message).await,
+        None if begins => return begin(edge, guest, waits, message).await,
         id => find(edge, &guest, headers, id)?,
     };
-    let pending = hand_on(edge, guest, session, message)?;
+    let pending = hand_on(edge, guest, waits, session, message);
     match message.kind {
         Kind::Request => answer::answer(edge, pending).await,
         // It is handled, whether or not its client hears so.
@@ -56,9 +58,11 @@ pub(super) fn listen(edge: &Arc<Edge>, guest: Guest, headers: &HeaderMap) -> Res
         return Err(Fault::not_acceptable("the Accept header has to name text/event-stream"));
     }
     let session = find(edge, &guest, headers, session_id(headers)?)?;
+    // One that is refused takes over from nobody.
+    let room = Room::for_listener(edge, &guest)?;
     let reader = session.session().read_stream();
     let source = Source::Listening(session, reader);
-    stream::open(edge, Opening { source, id: None, guest, first: None })
+    Ok(stream::open(edge, room, Opening { source, id: None, guest, first: None }))
 }
 
 /// The client needs the session no more. What is under way in it ends, too.
@@ -87,24 +91,24 @@ fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
     }
 }
 
-fn hand_on(edge: &Arc<Edge>, guest: Guest, session: InUse, message: &Message<'_>) -> Result<Pending, Fault> {
-    let waits = edge.mcp.waiting.enter(&guest.principal)?;
+fn hand_on(edge: &Arc<Edge>, guest: Guest, waits: Waits, session: InUse, message: &Message<'_>) -> Pending {
     let key = session.next_key();
     let exchange = edge.dispatcher.open_exchange(session.session(), key.clone());
     let envelope = codec::envelope(Some(&key), message.raw);
-    let posted = edge.dispatcher.handle_post(session.session(), &mut session.rate(), &envelope);
+    let principal = Arc::new(guest.principal.clone());
+    let posted = edge.dispatcher.handle_post(session.session(), principal, &mut session.rate(), &envelope);
     let id = message.id.filter(|_| message.kind == Kind::Request).map(ToOwned::to_owned);
     let source = Source::Exchange(Shared::new(session, exchange));
-    Ok(Pending { source, posted, id, guest, waits })
+    Pending { source, posted, id, guest, waits }
 }
 
 /// A session, which is only kept if the plugin agrees.
-async fn begin(edge: &Arc<Edge>, guest: Guest, message: &Message<'_>) -> Result<Response, Fault> {
+async fn begin(edge: &Arc<Edge>, guest: Guest, waits: Waits, message: &Message<'_>) -> Result<Response, Fault> {
     let rate = edge.admission.message_rate(&guest.principal);
     let session = edge.dispatcher.session_for_posts(guest.connection_id.clone(), guest.principal.clone());
     let mut fresh = Fresh { edge, session: session.clone(), is_kept: false };
     let known = HandshakeSession::new(session, rate);
-    let mut pending = hand_on(edge, guest, known.in_use(), message)?;
+    let mut pending = hand_on(edge, guest, waits, known.in_use(), message);
     let (mut response, agreed) = answer::only_answer(edge, &mut pending, HANDSHAKE_LIMIT).await?;
     if agreed && let Ok(id) = HeaderValue::from_str(&known.id) {
         edge.mcp.sessions.insert(edge, &known)?;

@@ -19,6 +19,10 @@ const NAME_HEADER: &str = "mcp-name";
 /// Around a value that no header could hold as it is. In exactly these characters.
 const ENCODED: (&str, &str) = ("=?base64?", "?=");
 
+/// The largest integer that has a neighbour of its own on either side, in 64-bit floats (MCP 2026-07-28, Streamable
+/// HTTP, "Schema Extension").
+const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
+
 /// How much of a header an error repeats.
 const SHOWN_CHARACTERS: usize = 100;
 
@@ -84,12 +88,16 @@ fn says(header: &str, value: &Value) -> bool {
     match value {
         Value::String(text) => header == text,
         Value::Bool(value) => header == if *value { "true" } else { "false" },
-        Value::Number(number) => {
-            header == number.to_string() || header.parse::<f64>().is_ok_and(|said| number.as_f64() == Some(said))
-        }
+        Value::Number(number) => header == number.to_string() || is_same_number(header, number),
         // Only the types above are repeated; the tool's schema refuses others.
         _ => true,
     }
+}
+
+/// Integers that a 64-bit float does not hold are only the same if all their digits are.
+fn is_same_number(header: &str, number: &serde_json::Number) -> bool {
+    let Some(value) = number.as_f64().filter(|value| value.abs() <= MAX_SAFE) else { return false };
+    header.parse::<f64>().is_ok_and(|said| said == value)
 }
 
 /// `in_body` is `None` where the body lacks it, and then the header has to be absent as well.
@@ -223,6 +231,8 @@ mod tests {
             (json!(42), Some("43"), -32020),
             (json!(true), Some("true"), 0),
             (json!(true), Some("True"), -32020),
+            (json!(9_007_199_254_740_993_u64), Some("9007199254740993"), 0),
+            (json!(9_007_199_254_740_993_u64), Some("9007199254740992"), -32020),
             (Value::Null, None, 0),
             (Value::Null, Some("x"), -32020),
         ] {

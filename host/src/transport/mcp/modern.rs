@@ -12,6 +12,7 @@ use super::{
     gate::Guest,
     message::{Kind, Message},
     mirror::{self, MirroredArgument},
+    waiting::Waits,
 };
 use crate::{
     dispatch::exchanges::SinglePost,
@@ -24,6 +25,7 @@ const KEY: &str = "1";
 pub(super) async fn post(
     edge: &Arc<Edge>,
     guest: Guest,
+    waits: Waits,
     headers: &HeaderMap,
     message: &Message<'_>,
 ) -> Result<Response, Fault> {
@@ -33,12 +35,12 @@ pub(super) async fn post(
         Kind::Notification => {}
         Kind::Response => return Err(Fault::invalid("in this revision, a client sends no responses")),
     }
-    let waits = edge.mcp.waiting.enter(&guest.principal)?;
     let mut rate = edge.admission.message_rate(&guest.principal);
     let post = edge.dispatcher.single_post(guest.connection_id.clone(), guest.principal.clone(), KEY.into());
     check_arguments(edge, &post, headers, message).await?;
     let envelope = codec::envelope(Some(KEY), message.raw);
-    let posted = edge.dispatcher.handle_post(&post.session, &mut rate, &envelope);
+    let principal = post.session.principal();
+    let posted = edge.dispatcher.handle_post(&post.session, principal, &mut rate, &envelope);
     let id = message.id.filter(|_| message.kind == Kind::Request).map(ToOwned::to_owned);
     let pending = Pending { source: Source::Single(post), posted, id, guest, waits };
     if message.kind == Kind::Request {

@@ -39,6 +39,7 @@ pub(super) struct Sessions(Mutex<HashMap<Arc<str>, Arc<HandshakeSession>>>);
 pub(super) struct HandshakeSession {
     /// 128 bits that nobody guesses, in visible ASCII. Not the one that plugins and logs know it by.
     pub id: Arc<str>,
+    user: User,
     session: Arc<Session>,
     rate: Mutex<MessageRate>,
     /// What messages are marked with.
@@ -64,6 +65,7 @@ impl HandshakeSession {
     pub fn new(session: Arc<Session>, rate: MessageRate) -> Arc<Self> {
         Arc::new(Self {
             id: format!("{:032x}", rand::random::<u128>()).into(),
+            user: user_of(&session.principal()),
             session,
             rate: Mutex::new(rate),
             next_key: AtomicU64::new(1),
@@ -80,10 +82,6 @@ impl HandshakeSession {
     fn idle_since(&self) -> Option<Instant> {
         let usage = locked(&self.usage);
         (usage.open == 0).then_some(usage.last)
-    }
-
-    fn user(&self) -> User {
-        user_of(&self.session.principal())
     }
 }
 
@@ -121,7 +119,7 @@ impl Sessions {
     /// The session of this id, if it is this user's. It acts with the newest token that was shown.
     pub fn find(&self, edge: &Edge, id: &str, principal: &Principal) -> Result<InUse, Fault> {
         let found = locked(&self.0).get(id).cloned();
-        let found = found.filter(|found| found.user() == user_of(principal)).ok_or_else(unknown)?;
+        let found = found.filter(|found| found.user == user_of(principal)).ok_or_else(unknown)?;
         if found.session.ended().is_some() {
             locked(&self.0).remove(id);
             return Err(unknown());
@@ -141,8 +139,7 @@ impl Sessions {
                 let refusal = Refusal::new(ErrorCode::ConnectionLimitReached, detail);
                 return Err(Refusal { retry_after: Some(RETRY_AFTER), ..refusal });
             }
-            let user = session.user();
-            let mut own: Vec<_> = sessions.values().filter(|other| other.user() == user).cloned().collect();
+            let mut own: Vec<_> = sessions.values().filter(|other| other.user == session.user).cloned().collect();
             own.sort_by_key(|other| locked(&other.usage).last);
             let over = (own.len() + 1).saturating_sub(max);
             // Those that are in use come last.

@@ -3,7 +3,7 @@
 //!
 //! It is counted among connections as a socket is. It ends with the answer; or with the token that it was opened
 //! with, with the host, or with the patience of a client that does not read. What is left open then is answered
-//! first. A stream cannot be resumed, so no event has an id.
+//! first, and where there is no answer, an error says so. A stream cannot be resumed, so no event has an id.
 
 use std::{
     sync::Arc,
@@ -17,7 +17,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{
-    HeaderName, HeaderValue,
+    HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE},
 };
 use serde_json::value::RawValue;
@@ -27,13 +27,23 @@ use tokio::{
 };
 use tracing::Instrument as _;
 
-use super::{answer::Source, fault::Fault, gate::Guest, negotiate::EVENT_STREAM};
+use super::{
+    answer::{self, Source},
+    fault::Fault,
+    gate::Guest,
+    negotiate::EVENT_STREAM,
+};
 use crate::{
-    admission::{ConnectionSlot, UserSlot},
+    admission::{ConnectionSlot, Refused, UserSlot},
     auth::Principal,
     session::exchange::End,
     telemetry::metrics::Reason,
-    transport::{Edge, codec::Said, refusal::Refusal, seat::Seat},
+    transport::{
+        Edge,
+        codec::{INTERNAL_ERROR, Said},
+        refusal::Refusal,
+        seat::Seat,
+    },
 };
 
 /// A client that takes nothing for this long is cut off.
@@ -50,6 +60,12 @@ const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// Tells proxies not to collect what is meant to arrive at once.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// A place among connections, of which a stream is one.
+pub(super) struct Room {
+    user: UserSlot,
+    connection: ConnectionSlot,
+}
 
 /// What a stream begins with.
 pub(super) struct Opening {
@@ -84,11 +100,28 @@ enum Ending {
     Ended,
 }
 
+impl Room {
+    /// For the answer to a request. No rate of the client's address refuses it: the request may have taken effect
+    /// by now, and whoever is told to come again would do it twice. It was counted as a message.
+    pub fn for_answer(edge: &Edge, guest: &Guest) -> Result<Self, Fault> {
+        Self::of(edge, guest, edge.admission.reserve_for_known())
+    }
+
+    /// For what belongs to no request, which is counted as sockets are.
+    pub fn for_listener(edge: &Edge, guest: &Guest) -> Result<Self, Fault> {
+        Self::of(edge, guest, edge.admission.reserve(guest.peer))
+    }
+
+    fn of(edge: &Edge, guest: &Guest, connection: Result<ConnectionSlot, Refused>) -> Result<Self, Fault> {
+        let connection = connection.map_err(Refusal::from)?;
+        let user = edge.admission.admit_user(&guest.principal, &guest.connection_id).map_err(Refusal::from)?;
+        Ok(Self { user, connection })
+    }
+}
+
 /// The head of a stream, whose task begins.
-pub(super) fn open(edge: &Arc<Edge>, opening: Opening) -> Result<Response, Fault> {
+pub(super) fn open(edge: &Arc<Edge>, room: Room, opening: Opening) -> Response {
     let Opening { source, id, guest, first } = opening;
-    let connection_slot = edge.admission.reserve(guest.peer).map_err(Refusal::from)?;
-    let user_slot = edge.admission.admit_user(&guest.principal, &guest.connection_id).map_err(Refusal::from)?;
     // One message on its way, beside those in the source, whose bytes are counted.
     let (sender, receiver) = mpsc::channel(1);
     guest.seat.leave();
@@ -98,11 +131,11 @@ pub(super) fn open(edge: &Arc<Edge>, opening: Opening) -> Result<Response, Fault
         id,
         principal: guest.principal,
         seat: guest.seat,
-        user_slot,
-        _connection_slot: connection_slot,
+        user_slot: room.user,
+        _connection_slot: room.connection,
     };
     edge.shutdown.connections.spawn(stream.run(first, sender).in_current_span());
-    Ok(head(receiver))
+    head(receiver)
 }
 
 fn head(receiver: mpsc::Receiver<Bytes>) -> Response {
@@ -140,6 +173,9 @@ impl Stream {
             // What was cut off must not end as if it were whole.
             self.seat.cut();
             let _ = timeout(LAST_ANSWER, sender.closed()).await;
+        } else if let Some(fault) = self.in_place_of_the_answer(ending) {
+            // Of a client that does not take it, nothing more is expected.
+            let _ = send_within(LAST_ANSWER, &sender, event(&fault.to_json())).await;
         }
         drop(sender);
         self.seat.written();
@@ -157,7 +193,8 @@ impl Stream {
         // Why it ends, once it has to, and by when.
         let mut last: Option<(Ending, Option<Instant>)> = None;
         loop {
-            let beat = sent + self.edge.config.load().heartbeat.interval;
+            let interval = self.edge.config.load().heartbeat.interval;
+            let beat = sent + interval;
             let token_ends = last.is_none().then(|| self.token_ends());
             let look = [Some(beat), token_ends, last.and_then(|(_, until)| until)].into_iter().flatten().min();
             tokio::select! {
@@ -171,10 +208,8 @@ impl Stream {
                     last = Some((Ending::Draining, None));
                 }
                 message = self.source.next() => match self.pass_on(message, sender).await {
-                    Ok(()) => {
-                        sent = Instant::now();
-                        continue;
-                    }
+                    // However much there is to send, the rest is looked at after each.
+                    Ok(()) => sent = Instant::now(),
                     Err(ending) => return ending,
                 },
                 () = sleep_until(look.unwrap_or(beat)) => {}
@@ -190,7 +225,7 @@ impl Stream {
                 }
                 self.source.answer_now();
             }
-            if now >= beat {
+            if now >= sent + interval {
                 if let Err(ending) = send(sender, KEEP_ALIVE).await {
                     return ending;
                 }
@@ -217,6 +252,21 @@ impl Stream {
             // It cannot be said in JSON-RPC, or answers nothing that was asked here.
             _ => Ok(()),
         }
+    }
+
+    /// A client that waits for an answer is told that none will come. Not one that called its request off.
+    fn in_place_of_the_answer(&self, ending: Ending) -> Option<Fault> {
+        let id = self.id.as_deref()?;
+        let fault = match ending {
+            Ending::Evicted => Fault::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                INTERNAL_ERROR,
+                "a newer connection of this user took the place of this stream (`limits.max_connections_per_user`)",
+            ),
+            Ending::Ended if self.source.ended() == Some(End::SessionEnded) => answer::session_ended(&self.source),
+            _ => return None,
+        };
+        Some(fault.of(Some(id)))
     }
 
     /// When the token that it was opened with has to be looked at.
