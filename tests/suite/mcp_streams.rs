@@ -228,26 +228,23 @@ async fn a_client_that_does_not_read_is_cut_off_and_its_request_with_it() {
 }
 
 #[tokio::test]
-async fn a_stream_that_has_to_make_room_does_so_however_much_it_has_to_say() {
+async fn no_newer_stream_takes_the_place_of_a_request_that_is_answered() {
     let server = probe()
         .setting("limits.max_connections_per_user", "1")
         .setting("plugin_defaults.limits.max_emissions", "1000000")
-        .setting("plugin_defaults.limits.deadline", "10m")
-        .setting("plugin_defaults.limits.cpu_time", "10m")
         .start()
         .await;
     let alice = McpClient::of(&server, "alice");
-    let mut talking = alice.modern_stream("notify", json!({ "count": 100_000, "ms": 20 })).await;
-    assert_eq!(talking.next().await.expect("a message")["method"], "told");
-    let mut second = alice.modern_stream("open", open("a")).await;
-    assert_eq!(second.next().await.expect("a message")["method"], "opened");
-    let mut last = json!({});
-    while let Some(message) = talking.next().await {
-        last = message;
+    let mut first = alice.modern_stream("open", open("a")).await;
+    assert_eq!(first.next().await.expect("a message")["method"], "opened");
+    let mut second = alice.modern_stream("notify", json!({ "count": 3, "ms": 20 })).await;
+    for _ in 0..3 {
+        assert_eq!(second.next().await.expect("a message")["method"], "told");
     }
-    assert_eq!((&last["id"], &last["error"]["code"]), (&json!(7), &json!(-32603)), "{last}");
-    ended_as(&server, "evicted").await;
+    assert_eq!(second.next().await.expect("the answer")["result"]["told"], 3);
     streams_are(&server, 1.0).await;
+    drop(first);
+    streams_are(&server, 0.0).await;
 }
 
 #[tokio::test]

@@ -192,8 +192,7 @@ pub(super) async fn answer(edge: &Arc<Edge>, mut pending: Pending) -> Result<Res
         First::Late => None,
     };
     let Pending { source, id, guest, waits, .. } = pending;
-    let room = Room::for_answer(edge, &guest)?;
-    drop(waits);
+    let room = Room::for_answer(edge, waits)?;
     Ok(stream::open(edge, room, Opening { source, id, guest, first }))
 }
 

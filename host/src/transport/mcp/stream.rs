@@ -17,7 +17,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{
-    HeaderName, HeaderValue, StatusCode,
+    HeaderName, HeaderValue,
     header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE},
 };
 use serde_json::value::RawValue;
@@ -25,6 +25,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::{
@@ -32,24 +33,20 @@ use super::{
     fault::Fault,
     gate::Guest,
     negotiate::EVENT_STREAM,
+    waiting::Waits,
 };
 use crate::{
-    admission::{ConnectionSlot, Refused, UserSlot},
+    admission::{ConnectionSlot, UserSlot},
     auth::Principal,
     session::exchange::End,
     telemetry::metrics::Reason,
-    transport::{
-        Edge,
-        codec::{INTERNAL_ERROR, Said},
-        refusal::Refusal,
-        seat::Seat,
-    },
+    transport::{Edge, codec::Said, refusal::Refusal, seat::Seat},
 };
 
 /// A client that takes nothing for this long is cut off.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
-/// For the answer to what is left open, when the stream has to make room for a newer one.
+/// For what takes the place of an answer that will not come.
 const LAST_ANSWER: Duration = Duration::from_secs(2);
 
 /// Clocks are looked at no less often: a wall clock can be set.
@@ -63,8 +60,16 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// A place among connections, of which a stream is one.
 pub(super) struct Room {
-    user: UserSlot,
+    holds: Holds,
     connection: ConnectionSlot,
+}
+
+/// What bounds the streams of one user.
+enum Holds {
+    /// A request that is answered never gives way to a newer one: its call would be lost.
+    Request { _waits: Waits },
+    /// What belongs to no request can be opened anew.
+    Listener(UserSlot),
 }
 
 /// What a stream begins with.
@@ -83,7 +88,7 @@ struct Stream {
     id: Option<Box<RawValue>>,
     principal: Principal,
     seat: Arc<Seat>,
-    user_slot: UserSlot,
+    holds: Holds,
     _connection_slot: ConnectionSlot,
 }
 
@@ -100,22 +105,29 @@ enum Ending {
     Ended,
 }
 
+impl Holds {
+    /// Cancelled when the stream has to give way.
+    fn evicted(&self) -> CancellationToken {
+        match self {
+            Self::Request { .. } => CancellationToken::new(),
+            Self::Listener(slot) => slot.evicted(),
+        }
+    }
+}
+
 impl Room {
     /// For the answer to a request. No rate of the client's address refuses it: the request may have taken effect
     /// by now, and whoever is told to come again would do it twice. It was counted as a message.
-    pub fn for_answer(edge: &Edge, guest: &Guest) -> Result<Self, Fault> {
-        Self::of(edge, guest, edge.admission.reserve_for_known())
+    pub fn for_answer(edge: &Edge, waits: Waits) -> Result<Self, Fault> {
+        let connection = edge.admission.reserve_for_known().map_err(Refusal::from)?;
+        Ok(Self { holds: Holds::Request { _waits: waits }, connection })
     }
 
     /// For what belongs to no request, which is counted as sockets are.
     pub fn for_listener(edge: &Edge, guest: &Guest) -> Result<Self, Fault> {
-        Self::of(edge, guest, edge.admission.reserve(guest.peer))
-    }
-
-    fn of(edge: &Edge, guest: &Guest, connection: Result<ConnectionSlot, Refused>) -> Result<Self, Fault> {
-        let connection = connection.map_err(Refusal::from)?;
+        let connection = edge.admission.reserve(guest.peer).map_err(Refusal::from)?;
         let user = edge.admission.admit_user(&guest.principal, &guest.connection_id).map_err(Refusal::from)?;
-        Ok(Self { user, connection })
+        Ok(Self { holds: Holds::Listener(user), connection })
     }
 }
 
@@ -131,7 +143,7 @@ pub(super) fn open(edge: &Arc<Edge>, room: Room, opening: Opening) -> Response {
         id,
         principal: guest.principal,
         seat: guest.seat,
-        user_slot: room.user,
+        holds: room.holds,
         _connection_slot: room.connection,
     };
     edge.shutdown.connections.spawn(stream.run(first, sender).in_current_span());
@@ -187,40 +199,38 @@ impl Stream {
         if let Err(ending) = send(sender, first).await {
             return ending;
         }
-        let evicted = self.user_slot.evicted();
+        let evicted = self.holds.evicted();
         let draining = self.edge.shutdown.draining.clone();
         let mut sent = Instant::now();
-        // Why it ends, once it has to, and by when.
-        let mut last: Option<(Ending, Option<Instant>)> = None;
+        // Why it ends, once it has to.
+        let mut last: Option<Ending> = None;
         loop {
             let interval = self.edge.config.load().heartbeat.interval;
             let beat = sent + interval;
             let token_ends = last.is_none().then(|| self.token_ends());
-            let look = [Some(beat), token_ends, last.and_then(|(_, until)| until)].into_iter().flatten().min();
+            let look = token_ends.map_or(beat, |token_ends| token_ends.min(beat));
             tokio::select! {
                 biased;
                 () = sender.closed() => return Ending::ClientLeft,
-                () = evicted.cancelled(), if last.is_none() => {
-                    last = Some((Ending::Evicted, Some(Instant::now() + LAST_ANSWER)));
-                }
+                () = evicted.cancelled() => return Ending::Evicted,
                 () = draining.cancelled(), if last.is_none() => {
                     self.edge.dispatcher.finish_requests(self.source.session());
-                    last = Some((Ending::Draining, None));
+                    last = Some(Ending::Draining);
                 }
                 message = self.source.next() => match self.pass_on(message, sender).await {
                     // However much there is to send, the rest is looked at after each.
                     Ok(()) => sent = Instant::now(),
                     Err(ending) => return ending,
                 },
-                () = sleep_until(look.unwrap_or(beat)) => {}
+                () = sleep_until(look) => {}
             }
             let now = Instant::now();
             if last.is_none() && self.has_lost_its_token() {
-                last = Some((Ending::TokenEnded, None));
+                last = Some(Ending::TokenEnded);
             }
-            if let Some((ending, until)) = last {
+            if let Some(ending) = last {
                 // What belongs to no request has no end of its own.
-                if matches!(self.source, Source::Listening(..)) || until.is_some_and(|until| now >= until) {
+                if matches!(self.source, Source::Listening(..)) {
                     return ending;
                 }
                 self.source.answer_now();
@@ -257,16 +267,8 @@ impl Stream {
     /// A client that waits for an answer is told that none will come. Not one that called its request off.
     fn in_place_of_the_answer(&self, ending: Ending) -> Option<Fault> {
         let id = self.id.as_deref()?;
-        let fault = match ending {
-            Ending::Evicted => Fault::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                INTERNAL_ERROR,
-                "a newer connection of this user took the place of this stream (`limits.max_connections_per_user`)",
-            ),
-            Ending::Ended if self.source.ended() == Some(End::SessionEnded) => answer::session_ended(&self.source),
-            _ => return None,
-        };
-        Some(fault.of(Some(id)))
+        let session_has_ended = ending == Ending::Ended && self.source.ended() == Some(End::SessionEnded);
+        session_has_ended.then(|| answer::session_ended(&self.source).of(Some(id)))
     }
 
     /// When the token that it was opened with has to be looked at.

@@ -1,5 +1,5 @@
-//! How many requests of one user have not been answered yet, from before their bodies are read. Those that stream
-//! are counted as connections; these hold a place in the HTTP phase each, which are for everybody.
+//! How many requests of one user have not been answered yet, from before their bodies are read until their last
+//! byte. At first they hold a place in the HTTP phase each, which are for everybody.
 
 use std::{
     collections::HashMap,
