@@ -154,18 +154,18 @@ async fn a_host_that_leaves_answers_what_is_left_open_and_lets_calls_finish() {
 }
 
 #[tokio::test]
-async fn streams_count_as_connections_and_the_oldest_gives_way() {
+async fn streams_of_sessions_count_as_connections_and_the_oldest_gives_way() {
     let server = probe().setting("limits.max_connections_per_user", "1").start().await;
     let alice = McpClient::of(&server, "alice");
-    let mut first = alice.modern_stream("open", open("a")).await;
-    assert_eq!(first.next().await.expect("a message")["method"], "opened");
+    let mut first = alice.initialized().await.stream(Method::GET, String::new()).await;
+    assert_eq!(first.next().await.expect("a message")["method"], "welcome");
     for _ in 0..5 {
         assert_eq!(alice.modern("m", json!({})).await.status, 200, "a quick request is no connection");
     }
-    let mut second = alice.modern_stream("open", open("a")).await;
-    assert_eq!(second.next().await.expect("a message")["method"], "opened");
-    assert_eq!(first.next().await.expect("the answer")["result"]["by"], "the host");
+    let mut second = alice.initialized().await.stream(Method::GET, String::new()).await;
+    assert_eq!(second.next().await.expect("a message")["method"], "welcome");
     assert_eq!(first.next().await, None);
+    ended_as(&server, "evicted").await;
 }
 
 #[tokio::test]
