@@ -35,6 +35,7 @@ mod languages;
 mod mcp_clients;
 mod mcp_conformance;
 mod mcp_eras;
+mod mcp_faults;
 mod mcp_frames;
 mod mcp_http;
 mod mcp_jsonrpc;
