@@ -1,4 +1,5 @@
-"""A Switchboard plugin in Python: describes numbers, as a message and as a tool.
+"""A Switchboard plugin in Python: describes numbers, as a message and as a tool; MCP clients can read what the figures
+mean, and be given a prompt that asks a model to explain some.
 
 Each class is one exported interface of wit/world.wit, each method one of its functions. An answer is returned; a
 refusal is raised as `Err(Refusal(...))`. JSON crosses as text. What stands at the top of a module runs when the
@@ -23,6 +24,14 @@ INPUT = {
 }
 
 
+FIGURES = {
+    "mean": "The sum, divided by how many there are.",
+    "median": "The one in the middle, or between the two in the middle.",
+    "stdev": "The sample standard deviation; of two numbers or more.",
+    "quartiles": "What a quarter, a half and three quarters are not above; of two numbers or more.",
+}
+
+
 def described(arguments: str) -> dict:
     numbers = json.loads(arguments)["numbers"]
     if not numbers:
@@ -40,6 +49,8 @@ class Plugin(exports.Plugin):
                 "description": "Describes numbers",
                 "handles": [handled],
                 "tools": True,
+                "resources": True,
+                "prompts": True,
             }
         )
 
@@ -61,3 +72,32 @@ class Tools(exports.Tools):
         # There is one tool, and the host calls no other.
         text = json.dumps(described(arguments))
         return json.dumps({"content": [{"type": "text", "text": text}], "structuredContent": json.loads(text)})
+
+
+class Resources(exports.Resources):
+    def list_resources(self, ctx: Context) -> str:
+        return json.dumps(
+            [{"uri": f"figure://{name}", "name": name, "mimeType": "text/plain"} for name in FIGURES]
+        )
+
+    def list_resource_templates(self, ctx: Context) -> str:
+        return "[]"
+
+    def read_resource(self, ctx: Context, uri: str) -> str:
+        text = FIGURES.get(uri.removeprefix("figure://"))
+        if text is None:
+            raise Err(Refusal("RESOURCE_NOT_FOUND", f"There is no resource {uri}", True, None, None))
+        return json.dumps({"contents": [{"uri": uri, "mimeType": "text/plain", "text": text}]})
+
+
+class Prompts(exports.Prompts):
+    def list_prompts(self, ctx: Context) -> str:
+        numbers = {"name": "numbers", "description": "With commas between them", "required": True}
+        prompt = {"name": "explain_numbers", "description": "Asks what is notable about numbers", "arguments": [numbers]}
+        return json.dumps([prompt])
+
+    def get_prompt(self, ctx: Context, name: str, arguments: str) -> str:
+        # There is one prompt, and its argument is required: the host has seen to both.
+        numbers = json.loads(arguments)["numbers"]
+        text = f"Describe these numbers with the tool describe_numbers, and say what is notable about them: {numbers}"
+        return json.dumps({"messages": [{"role": "user", "content": {"type": "text", "text": text}}]})

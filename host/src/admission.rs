@@ -18,11 +18,13 @@ mod connection_limit;
 mod limiter;
 mod message_rate;
 mod origin;
+mod own_host;
 mod rate_limit;
 mod rated_users;
 
 pub(crate) use connection_limit::{ConnectionSlot, UserSlot};
 pub(crate) use message_rate::{MessageRate, RateExceeded, RateScope};
+pub(crate) use own_host::{host_of, is_own_host};
 pub(crate) use rate_limit::subject_to_limit;
 
 use connection_limit::{Connections, Users};
@@ -71,11 +73,7 @@ impl Admission {
     /// A place among all connections, within the rate of the peer's address.
     pub fn reserve(&self, peer: IpAddr) -> Result<ConnectionSlot, Refused> {
         let limits = &self.config.load().limits;
-        let slot = self.connections.reserve(limits.max_connections).ok_or_else(|| Refused {
-            code: ErrorCode::ConnectionLimitReached,
-            detail: format!("the server holds {} connections, and no more are allowed", limits.max_connections),
-            retry_after: Some(connection_limit::RETRY_AFTER),
-        })?;
+        let slot = self.reserve_for_known()?;
         let checked = self.rate.check(peer, limits);
         self.metrics.handshake_addresses.set(i64::try_from(self.rate.addresses()).unwrap_or(i64::MAX));
         checked.map_err(|wait| Refused {
@@ -84,6 +82,17 @@ impl Admission {
             retry_after: Some(wait),
         })?;
         Ok(slot)
+    }
+
+    /// A place among all connections for the answer to a message, which was counted as one: the rate of its address
+    /// has no say in it.
+    pub fn reserve_for_known(&self) -> Result<ConnectionSlot, Refused> {
+        let limits = &self.config.load().limits;
+        self.connections.reserve(limits.max_connections).ok_or_else(|| Refused {
+            code: ErrorCode::ConnectionLimitReached,
+            detail: format!("the server holds {} connections, and no more are allowed", limits.max_connections),
+            retry_after: Some(connection_limit::RETRY_AFTER),
+        })
     }
 
     /// A place among the connections of one user, who may have to give up an older one for it.

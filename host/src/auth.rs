@@ -17,7 +17,10 @@ use http::HeaderMap;
 use switchboard_protocol::ErrorCode;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{config::LiveConfig, telemetry::Metrics};
+use crate::{
+    config::{LiveConfig, mcp::ResourceAddress},
+    telemetry::Metrics,
+};
 
 pub(crate) mod audit;
 mod carrier;
@@ -38,6 +41,7 @@ pub(crate) use ticket::IssuedTicket;
 
 use audit::Attempt;
 use carrier::{CarrierFault, Credential};
+use claims::Expected;
 use keys::KeyStore;
 use revocation::Revocations;
 use ticket::{TicketError, TicketRefused, Tickets};
@@ -98,6 +102,15 @@ pub(crate) struct Authenticated {
     pub subprotocol: Option<String>,
 }
 
+/// What a token is shown for. Each may want another audience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Sockets, and tickets for them.
+    Socket,
+    /// The endpoint of the Model Context Protocol, which is a protected resource with an address of its own.
+    Mcp,
+}
+
 /// Why a request is refused. The detail is for the client's eyes, and holds no part of a token.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{detail}")]
@@ -122,24 +135,27 @@ impl Authenticator {
     /// Authenticates a WebSocket upgrade, by any carrier.
     pub async fn authenticate_upgrade(
         &self,
+        door: Door,
         connection_id: &str,
         peer: IpAddr,
         headers: &HeaderMap,
         query: Option<&str>,
     ) -> Result<Authenticated, AuthFailure> {
         let found = carrier::of_upgrade(headers, query, self.config.load().auth.token_in_query);
-        let (carrier, principal) = self.authenticate(connection_id, peer, found).await?;
+        let (carrier, principal) = self.authenticate(door, connection_id, peer, found).await?;
         Ok(Authenticated { principal, carrier, subprotocol: carrier::subprotocol_to_echo(headers).map(str::to_owned) })
     }
 
     /// Authenticates another HTTP request, by its Authorization header only.
     pub async fn authenticate_request(
         &self,
+        door: Door,
         connection_id: &str,
         peer: IpAddr,
         headers: &HeaderMap,
     ) -> Result<Authenticated, AuthFailure> {
-        let (carrier, principal) = self.authenticate(connection_id, peer, carrier::of_request(headers)).await?;
+        let found = carrier::of_request(headers);
+        let (carrier, principal) = self.authenticate(door, connection_id, peer, found).await?;
         Ok(Authenticated { principal, carrier, subprotocol: None })
     }
 
@@ -152,7 +168,7 @@ impl Authenticator {
         current: &Principal,
     ) -> Result<Principal, AuthFailure> {
         let attempt = Attempt { connection_id, peer: None, carrier: Some(Carrier::Message) };
-        let Verified { principal, key } = self.verified(token).await.inspect_err(|failure| {
+        let Verified { principal, key } = self.verified(Door::Socket, token).await.inspect_err(|failure| {
             attempt.refused(&self.metrics, failure.code, None);
         })?;
         if (&principal.subject, &principal.tenant) != (&current.subject, &current.tenant) {
@@ -186,13 +202,14 @@ impl Authenticator {
 
     async fn authenticate(
         &self,
+        door: Door,
         connection_id: &str,
         peer: IpAddr,
         found: Result<Credential, CarrierFault>,
     ) -> Result<(Carrier, Principal), AuthFailure> {
         let carrier = found.as_ref().map_or_else(CarrierFault::carrier, |credential| Some(credential.carrier));
         let attempt = Attempt { connection_id, peer: Some(peer), carrier };
-        match self.checked(found).await {
+        match self.checked(door, found).await {
             Ok((_, principal, _)) if self.is_revoked(&principal) => Err(self.revoked(attempt, &principal)),
             Ok((carrier, principal, key)) => {
                 attempt.accepted(&self.metrics, &principal, key.as_deref());
@@ -213,6 +230,7 @@ impl Authenticator {
     /// The key is that of a token; a ticket has none.
     async fn checked(
         &self,
+        door: Door,
         found: Result<Credential, CarrierFault>,
     ) -> Result<(Carrier, Principal, Option<Arc<str>>), AuthFailure> {
         let Credential { carrier, secret } = found?;
@@ -220,15 +238,21 @@ impl Authenticator {
             let principal = self.tickets.redeem(&secret, Instant::now(), unix_now())?;
             return Ok((carrier, principal, None));
         }
-        let Verified { principal, key } = self.verified(&secret).await?;
+        let Verified { principal, key } = self.verified(door, &secret).await?;
         Ok((carrier, principal, Some(key)))
     }
 
     /// Checks a token, a second time with new keys if it names one that is not known.
-    async fn verified(&self, token: &str) -> Result<Verified, AuthFailure> {
+    async fn verified(&self, door: Door, token: &str) -> Result<Verified, AuthFailure> {
         let verify = || {
             let config = self.config.load();
-            verifier::verify(token, &config.auth, &config.topics.rules.claims, &self.keys.current(), unix_now())
+            let resource = config.mcp.resource.as_ref().filter(|_| door == Door::Mcp);
+            let expected = Expected {
+                auth: &config.auth,
+                resource: resource.map(ResourceAddress::as_str),
+                rule_claims: &config.topics.rules.claims,
+            };
+            verifier::verify(token, &expected, &self.keys.current(), unix_now())
         };
         let mut outcome = verify();
         if outcome == Err(Rejection::KeyUnknown) && self.keys.renew().await {

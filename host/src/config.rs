@@ -15,7 +15,9 @@ pub(crate) mod effective;
 pub(crate) mod environment;
 pub(crate) mod fault;
 pub(crate) mod host_pattern;
+pub(crate) mod item_rule;
 pub(crate) mod live;
+pub(crate) mod mcp;
 pub(crate) mod network;
 pub(crate) mod origin_pattern;
 pub(crate) mod place;
@@ -34,7 +36,7 @@ pub(crate) use live::LiveConfig;
 pub(crate) use network::Network;
 pub(crate) use origin_pattern::OriginPattern;
 pub(crate) use rate::Rate;
-pub(crate) use secret::Secret;
+pub(crate) use secret::{Secret, SecretFault, SecretSource};
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,8 +47,12 @@ pub(crate) struct Config {
     pub limits: LimitConfig,
     pub sessions: SessionConfig,
     pub topics: TopicConfig,
+    pub tools: ToolConfig,
+    pub resources: ResourceConfig,
+    pub prompts: PromptConfig,
     pub state: StateConfig,
     pub heartbeat: HeartbeatConfig,
+    pub mcp: McpConfig,
     pub logging: LoggingConfig,
     /// What a plugin is given that has no section of its own, or leaves something out there.
     pub plugin_defaults: PluginConfig,
@@ -93,6 +99,8 @@ pub(crate) struct ServerConfig {
     pub drain_timeout: Duration,
     /// Over how long clients are asked to spread their return.
     pub reconnect_window: Duration,
+    /// What `seals` are made with. Never empty.
+    pub seal_keys: Vec<SealKey>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +129,15 @@ pub(crate) struct AuthConfig {
     pub expiry_grace: Duration,
     /// How often key files and JWKS are looked at again.
     pub key_refresh: Duration,
+}
+
+/// A secret that plugins' sealed texts are encrypted with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SealKey {
+    /// The random key that `serve` makes in the data folder at its first start.
+    Generated,
+    /// One that several hosts can have.
+    Secret(SecretSource),
 }
 
 /// Where verification keys come from.
@@ -211,6 +228,27 @@ pub(crate) struct TopicConfig {
     pub max_per_user: usize,
 }
 
+/// Who may call which tools, and how often.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ToolConfig {
+    /// The first that fits decides.
+    pub rules: Arc<item_rule::ItemRules>,
+}
+
+/// Who may read which resources, and how often.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ResourceConfig {
+    /// The first that fits decides.
+    pub rules: Arc<item_rule::ItemRules>,
+}
+
+/// Who may get which prompts, and how often.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PromptConfig {
+    /// The first that fits decides.
+    pub rules: Arc<item_rule::ItemRules>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnUserLimit {
     /// The oldest connection gives way.
@@ -259,6 +297,23 @@ pub(crate) struct HeartbeatConfig {
     pub interval: Duration,
     /// Silence for this long closes it. Longer than the interval.
     pub grace: Duration,
+}
+
+/// The Model Context Protocol over HTTP.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct McpConfig {
+    /// The endpoint's address as clients know it; `None`: whatever they asked.
+    pub resource: Option<mcp::ResourceAddress>,
+    /// Where clients get tokens; empty: the issuers that are addresses.
+    pub authorization_servers: Vec<String>,
+    /// What clients are told to ask for.
+    pub scopes_supported: Vec<String>,
+    /// Names of this server beside its own.
+    pub allowed_hosts: Vec<mcp::HostName>,
+    /// How long a session is kept that nobody uses.
+    pub session_idle: Duration,
+    /// Sessions of one user.
+    pub max_sessions_per_user: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]

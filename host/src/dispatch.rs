@@ -12,12 +12,16 @@ use switchboard_protocol::ClientMessage;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
+mod changes;
 pub(crate) mod context;
 pub(crate) mod deliver;
 mod discovery;
+pub(crate) mod exchanges;
 mod handling;
 mod host_message;
+mod left_open;
 mod lifecycle;
+mod offers;
 mod persistence;
 mod publish;
 pub(crate) mod reply;
@@ -25,11 +29,12 @@ mod revoked;
 mod route;
 mod sessions;
 mod tool_call;
+mod work;
 
 pub(crate) use crate::topic::presence::WINDOW as PRESENCE_WINDOW;
 use crate::{
     admission::MessageRate,
-    auth::Authenticator,
+    auth::{Authenticator, Principal},
     config::LiveConfig,
     plugin::{Plugins, Who},
     session::{self, Attachment, Job, Session, Sessions, inbox::Lane},
@@ -81,19 +86,31 @@ impl Dispatcher {
     /// frame -> envelope -> route (one registry snapshot) -> payload against its schema -> plugin call
     /// -> answer -> session outbox. What the plugin emits meanwhile goes through [`Deliver`].
     pub fn handle_frame(self: &Arc<Self>, attachment: &Attachment, rate: &mut MessageRate, frame: &[u8]) -> Step {
-        self.accept(attachment, rate, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
+        self.handle_frame_of(attachment.session.principal(), attachment, rate, frame)
+    }
+
+    /// The same, for a message that came with a token of its own.
+    fn handle_frame_of(
+        self: &Arc<Self>,
+        principal: Arc<Principal>,
+        attachment: &Attachment,
+        rate: &mut MessageRate,
+        frame: &[u8],
+    ) -> Step {
+        self.accept(principal, attachment, rate, frame).unwrap_or_else(|Refused { reply, correlation_id }| {
             let step = match () {
                 () if reply.is_about_rate() => Step::TooFast,
                 () if reply.blames_client() => Step::Refused,
                 () => Step::Unserved,
             };
-            self.deliver.error(&attachment.session, *reply, correlation_id.as_deref());
+            self.refuse(&attachment.session, *reply, correlation_id.as_deref());
             step
         })
     }
 
     fn accept(
         self: &Arc<Self>,
+        principal: Arc<Principal>,
         attachment: &Attachment,
         rate: &mut MessageRate,
         frame: &[u8],
@@ -116,9 +133,8 @@ impl Dispatcher {
             return self.host_message(attachment, &message);
         }
         let registry = self.plugins.registry();
-        let principal = session.principal();
         let handler = route::find(&registry, &message, &Who::new(&principal, &session.id))?;
-        let request = Request::new(&message, handler.version.clone(), received);
+        let request = Request::new(&message, handler.version.clone(), principal, received);
         let Some(handling) = self.take_in(session, &message, &request) else { return Ok(Step::Done) };
         let lane = route::lane(&handler, &message);
         let span = request.span();
@@ -128,14 +144,15 @@ impl Dispatcher {
 
     /// The part that waits: the call, and what becomes of its outcome.
     async fn answer(self: Arc<Self>, mut handling: Handling, request: Request) {
-        let effects = handling.start();
-        let context = context::of_message(&self.config.load(), &handling.session, &request, effects);
-        let outcome = request.version.handle(context, request.message()).await;
-        let word = match outcome {
-            Ok(None) => handling.silence(),
-            Ok(Some(answer)) => handling.answer(&request, answer),
-            Err(failure) => handling.failure(&request, &failure),
+        let work = handling.start();
+        let context = context::of_message(&self.config.load(), &handling.session, &request, work.0.clone());
+        let cancelled = handling.request.ended().clone();
+        let outcome = tokio::select! {
+            biased;
+            () = cancelled.cancelled() => None,
+            outcome = request.version.handle(context, request.message()) => Some(outcome),
         };
+        let word = handling.end(&work, &request, outcome);
         request.count(&self.metrics, word);
     }
 }
@@ -172,7 +189,13 @@ impl Dispatcher {
         let limits = &self.config.load().limits;
         let message = ClientMessage::parse(frame, limits.max_json_depth).ok();
         let correlation_id = message.as_ref().and_then(ClientMessage::answer_correlation);
-        self.deliver.error(session, reply::too_many_in_flight(limits.max_in_flight), correlation_id);
+        self.refuse(session, reply::too_many_in_flight(limits.max_in_flight), correlation_id);
+    }
+
+    /// An error for a message that does not come to its handler.
+    fn refuse(&self, session: &Session, reply: Reply, correlation_id: Option<&str>) {
+        self.deliver.error(session, reply, correlation_id);
+        session.end_exchange(correlation_id);
     }
 
     /// Forgets what is no longer used. To be called now and then.
@@ -206,3 +229,6 @@ impl From<switchboard_protocol::EnvelopeFault> for Refused {
         Self { correlation_id: fault.correlation_id().map(Into::into), reply: Box::new(reply::envelope(&fault)) }
     }
 }
+
+#[cfg(test)]
+mod tests;

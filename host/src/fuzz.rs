@@ -8,8 +8,14 @@ use std::path::PathBuf;
 use switchboard_protocol::{ClientMessage, MessageType, nests_deeper_than};
 
 use crate::{
-    config::{OriginPattern, check, raw::Sources, topic_rule::TopicRule, units},
-    plugin, topic,
+    config::{
+        OriginPattern, check,
+        item_rule::{ItemRule, ItemRules},
+        raw::Sources,
+        topic_rule::TopicRule,
+        units,
+    },
+    plugin, topic, transport,
 };
 
 #[cfg(test)]
@@ -53,6 +59,11 @@ pub fn message(bytes: &[u8]) {
     assert!(!nests_deeper_than(payload, MAX_DEPTH));
 }
 
+/// Headers of a request to `/mcp`, an empty line, and its body.
+pub fn posted(bytes: &[u8]) {
+    transport::mcp::fuzz::posted(bytes);
+}
+
 /// `switchboard.toml`.
 pub fn settings(bytes: &[u8]) {
     let sources = Sources { file: Some(PathBuf::from("switchboard.toml")), ..Sources::default() };
@@ -70,6 +81,10 @@ pub fn patterns(bytes: &[u8]) {
         topics.matches(subject);
     }
     let _ = TopicRule::parse(pattern);
+    if let Ok(rules) = ItemRule::parse(pattern).and_then(|rule| ItemRules::new(vec![rule])) {
+        rules.of_uri(subject);
+        rules.of_name("plugin", subject);
+    }
     let _ = MessageType::parse(pattern);
     let _ = (units::parse_duration(pattern), units::parse_size(pattern));
 }

@@ -76,7 +76,7 @@ impl Host {
             auth: auth.clone(),
             plugins: plugins.clone(),
             sessions: sessions.clone(),
-            toolbox: Toolbox::new(),
+            toolbox: Toolbox::new(config.clone(), metrics.clone(), tasks.clone()),
             connections: shutdown.connections.clone(),
             tasks: tasks.clone(),
         });
@@ -85,6 +85,9 @@ impl Host {
         restore(&dispatcher, &store).await?;
         let (detached, end) = (dispatcher.clone(), stop.clone());
         tasks.spawn(async move { detached.look_after_detached(end).await });
+
+        let (teller, end) = (dispatcher.clone(), stop.clone());
+        tasks.spawn(async move { teller.tell_changes(end).await });
 
         let revoker = dispatcher.clone();
         let edge = Arc::new(Edge {
@@ -96,7 +99,9 @@ impl Host {
             plugins: plugins.clone(),
             dispatcher: dispatcher.clone(),
             shutdown: shutdown.clone(),
+            mcp: transport::mcp::Mcp::default(),
         });
+        tasks.spawn(transport::mcp::look_after_sessions(edge.clone()));
         let (readiness, listed) = (edge.clone(), sessions.clone());
         let admin = admin::router(admin::Parts {
             config: config.clone(),
@@ -156,6 +161,8 @@ impl Host {
     /// In batches, so that the goodbyes of many clients do not keep those waiting whose handlers finish.
     async fn ask_to_leave(&self) {
         for batch in self.sessions.all().chunks(LEAVING_AT_ONCE) {
+            // Also of those whose clients are away: they get it when they come back.
+            batch.iter().for_each(|session| self.dispatcher.finish_requests(session));
             for connection in batch.iter().filter_map(|session| session.connection()) {
                 connection.order(Order::Leave);
             }

@@ -31,6 +31,7 @@ use self::{
         store::VersionStore,
         verdict::{ByHealth, Verdicts},
     },
+    seals::Seals,
     state::{SavedState, StateForgotten, StateScope, StateUsage},
     supervisor::{Published, Sources, Supervisor},
 };
@@ -58,9 +59,11 @@ pub(crate) mod manifest;
 #[cfg(feature = "bench")]
 mod native;
 mod nearest;
+pub(crate) mod offers;
 pub(crate) mod operation;
 mod record;
 pub(crate) mod registry;
+pub(crate) mod request;
 mod rollout;
 pub(crate) mod schema;
 pub(crate) mod status;
@@ -93,11 +96,13 @@ pub(crate) mod json_object;
 mod limits;
 mod manifest_call;
 mod runs;
+mod seals;
 pub(crate) mod state;
 mod ticker;
 mod wasi;
 
 pub(crate) use check::{CheckFault, CheckedPlugin, check_file};
+pub(crate) use guest::Completed;
 pub(crate) use instance::GuestMessage;
 pub(crate) use manifest::Ordering;
 pub(crate) use registry::{Handler, Registry, Route};
@@ -152,10 +157,19 @@ impl Plugins {
         let shared = {
             let (config, metrics, tasks, stop) = (config.clone(), metrics.clone(), tasks.clone(), stop.clone());
             let data_dir = current.server.data_dir.clone();
-            let start = move || SharedCapabilities::start(config, Some(&data_dir), metrics, &tasks, stop);
-            tokio::task::spawn_blocking(start).await.map_err(|_| PluginSetupError::Crashed)?
-        }
-        .map_err(PluginSetupError::State)?;
+            let start = move || {
+                let seals = Seals::open_keys(&config.load().server.seal_keys, &data_dir)?;
+                Ok::<_, PluginSetupError>(SharedCapabilities::start(
+                    config,
+                    Some(&data_dir),
+                    seals,
+                    metrics,
+                    &tasks,
+                    stop,
+                )?)
+            };
+            tokio::task::spawn_blocking(start).await.map_err(|_| PluginSetupError::Crashed)??
+        };
         let loader = Arc::new(Loader { sandbox, compiler, shared: shared.clone() });
 
         let data_dir = &current.server.data_dir;
@@ -269,7 +283,9 @@ pub(crate) enum PluginSetupError {
     #[error("the versions of plugins cannot be kept in {}: {source}", path.display())]
     Archive { path: PathBuf, source: io::Error },
     #[error("what plugins remember cannot be used: {0}")]
-    State(StoreError),
+    State(#[from] StoreError),
+    #[error("the keys for what plugins seal (`server.seal_keys`) cannot be used: {0}")]
+    Seals(#[from] seals::SealKeyError),
     #[error("the host crashed while it opened what plugins remember; see its log")]
     Crashed,
 }

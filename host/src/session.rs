@@ -4,7 +4,8 @@
 //! names a transport: whoever owns a socket writes what [`Attachment::take`] gives, and tells what came.
 //!
 //! Reading order: `core` (the life of a session, as a pure machine) with `ring` (numbered frames);
-//! `connection` (a socket as others see it); `handlers` with `inbox` (what runs, in which order);
+//! `connection` (a socket as others see it); `exchange` with `streams` (what there is without a socket);
+//! `requests` (what is not answered yet); `handlers` with `inbox` (what runs, in which order);
 //! `registry` (who is here), `answers` (what was handled).
 
 use std::{
@@ -22,25 +23,30 @@ pub(crate) mod answers;
 pub(crate) mod connection;
 pub(crate) mod core;
 pub(crate) mod detached;
+pub(crate) mod exchange;
 pub(crate) mod frame;
 pub(crate) mod handlers;
 pub(crate) mod inbox;
 pub(crate) mod registry;
+pub(crate) mod requests;
 pub(crate) mod ring;
 pub(crate) mod saved;
 pub(crate) mod state;
+pub(crate) mod streams;
 #[cfg(test)]
 pub(crate) mod test_session;
 pub(crate) mod token;
 
 pub(crate) use connection::{Connection, Order};
-pub(crate) use frame::{Frame, Outgoing};
+pub(crate) use frame::{Frame, Outgoing, Volatile};
 pub(crate) use handlers::{Handlers, Job};
 pub(crate) use registry::Sessions;
+pub(crate) use streams::Streams;
 
 use crate::auth::Principal;
 use core::{Core, Life, Push, ResumeRequest, Resumption};
 use detached::{Detached, Share};
+use requests::Requests;
 use ring::{Ahead, Took};
 
 /// One client, from its first socket until it is gone for good.
@@ -54,6 +60,9 @@ pub(crate) struct Session {
     /// Whether its client numbers and resumes.
     pub resumable: bool,
     pub handlers: Handlers,
+    pub requests: Requests,
+    /// In the place of a socket, for one that has none.
+    streams: Option<Streams>,
     inner: Mutex<Inner>,
     detached: Arc<Detached>,
     conflated: Counter,
@@ -86,6 +95,7 @@ pub(crate) struct Parts {
     pub principal: Principal,
     pub resumable: bool,
     pub handlers: Handlers,
+    pub requests: Requests,
     pub core: Core,
     pub detached: Arc<Detached>,
     pub conflated: Counter,
@@ -119,6 +129,12 @@ impl Session {
         Self::build(parts, Some(connection), [connection_id.clone(), connection_id], None)
     }
 
+    /// Without a socket, for ever: its messages leave through exchanges and one stream.
+    pub fn without_socket(parts: Parts, connection_id: Arc<str>, streams: Streams) -> Self {
+        let session = Self::build(parts, None, [connection_id.clone(), connection_id], None);
+        Self { streams: Some(streams), ..session }
+    }
+
     fn build(
         parts: Parts,
         connection: Option<Arc<Connection>>,
@@ -143,6 +159,8 @@ impl Session {
             principal: ArcSwap::from_pointee(parts.principal),
             resumable: parts.resumable,
             handlers: parts.handlers,
+            requests: parts.requests,
+            streams: None,
             inner: Mutex::new(inner),
             detached: parts.detached,
             conflated: parts.conflated,
@@ -153,7 +171,8 @@ impl Session {
         self.principal.load_full()
     }
 
-    /// Takes over a newer token of the same user.
+    /// Takes over a newer token of the same user. To be called by the dispatcher, which tells those who see something
+    /// else by it.
     pub fn renew(&self, principal: Arc<Principal>) {
         self.principal.store(principal);
     }
@@ -184,9 +203,23 @@ impl Session {
         }
     }
 
-    /// Queues a frame for the client, whether it listens now or comes back for it; returns its number.
-    /// Whoever reads too slowly is closed, and can come back, too.
+    /// Whether it has sockets, one after the other.
+    pub fn has_sockets(&self) -> bool {
+        self.streams.is_none()
+    }
+
+    /// Queues a frame for the client that belongs to none of its requests. See [`Self::push_to`].
     pub fn push(&self, frame: Frame) -> Result<u64, Ended> {
+        self.push_to(None, frame)
+    }
+
+    /// Queues a frame for the client, whether it listens now or comes back for it; returns its number,
+    /// or 0 where frames have none. Whoever reads too slowly is closed, and can come back, too. Without
+    /// a socket, what belongs to a request leaves through its exchange.
+    pub fn push_to(&self, request: Option<&str>, frame: Frame) -> Result<u64, Ended> {
+        if let Some(streams) = &self.streams {
+            return streams.push(request, frame).map(|()| 0);
+        }
         let mut inner = self.lock();
         match inner.core.push(frame, Instant::now()) {
             Push::Queued { seq, conflated } => {
@@ -275,12 +308,30 @@ impl Session {
             return false;
         }
         self.finish(&mut inner, why);
+        drop(inner);
+        self.end_requests();
         true
     }
 
     /// Ends it, whoever listens.
     pub fn end(&self, why: ResumeFailure) {
         self.finish(&mut self.lock(), why);
+        self.end_requests();
+    }
+
+    /// Ends it for good, with what is under way in it, if it has no socket. `left` is one of the words
+    /// of the plugin contract. Says whether it is such a session.
+    pub fn end_without_socket(&self, left: &'static str) -> bool {
+        let Some(streams) = &self.streams else { return false };
+        self.lock().left = left;
+        streams.end();
+        self.end(ResumeFailure::UnknownSession);
+        true
+    }
+
+    /// Without a lock: to end a request can mean to answer in other sessions.
+    fn end_requests(&self) {
+        self.requests.end();
     }
 
     /// Lets a socket take over that has shown whose it is. `announce` makes the frames that go ahead of

@@ -25,6 +25,7 @@ use std::{
 
 mod aside;
 mod database;
+pub(crate) mod key_file;
 mod seal;
 pub(crate) mod shelves;
 

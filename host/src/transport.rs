@@ -1,8 +1,8 @@
 //! The edge that faces clients: HTTP, the upgrade, and sockets.
 //!
 //! Nothing above this module knows of axum, hyper or WebSocket frames. Reading order: `listener`
-//! (bytes to requests, with `places`), `http` (the routes), `upgrade` (who may have a socket),
-//! `websocket` (the life of one, with `reader`, `writer`, `line` and `heartbeat`), and `codec` (frames of each
+//! (bytes to requests, with `places` and `seat`), `http` (the routes), `upgrade` (who may have a socket),
+//! `mcp` (the same for requests over HTTP), `websocket` (the life of one, with `reader`, `writer`, `line` and `heartbeat`), and `codec` (frames of each
 //! subprotocol).
 
 use std::sync::Arc;
@@ -12,9 +12,11 @@ mod heartbeat;
 pub(crate) mod http;
 mod line;
 pub(crate) mod listener;
+pub(crate) mod mcp;
 mod places;
 mod reader;
 mod refusal;
+mod seat;
 mod upgrade;
 mod websocket;
 mod writer;
@@ -43,6 +45,7 @@ pub(crate) struct Edge {
     pub plugins: Arc<Plugins>,
     pub dispatcher: Arc<Dispatcher>,
     pub shutdown: Shutdown,
+    pub mcp: mcp::Mcp,
 }
 
 impl Edge {

@@ -3,9 +3,15 @@
 //! Each method that reaches the host belongs to one interface of the contract, which the operator
 //! grants by name. A plugin that never calls a method does not import its interface.
 
+mod catalogue;
+mod changes;
 pub(crate) mod http;
+mod inputs;
 mod messages;
+mod progress;
+mod requests;
 mod runs;
+mod seals;
 mod state;
 mod toolbox;
 mod topics;
@@ -17,9 +23,15 @@ use serde_json::{Map, Value};
 
 use crate::{Error, bindings::switchboard::plugin::types, host, message::from_json};
 
+pub use catalogue::{Catalogue, CatalogueError, Forbidden, Item, ItemRequest, Kind, Limited, Listing, Notice};
+pub use changes::{ChangeError, Changes, Span, Subject};
 pub use http::Http;
+pub use inputs::Inputs;
 pub use messages::{Delivery, Messages, SendError, Target};
+pub use progress::{Progress, ProgressError, Severity};
+pub use requests::{RequestError, Requests};
 pub use runs::{Run, RunError, Runs, Status};
+pub use seals::{SealError, Seals};
 pub use state::{Scope, State, StateError};
 pub use toolbox::{HeardTool, ToolError, Toolbox};
 pub use topics::{
@@ -153,6 +165,42 @@ impl Context {
     #[must_use]
     pub fn http(&self) -> Http<'_> {
         Http::new(self)
+    }
+
+    /// What was sent beside the arguments to a tool, or for a resource or prompt. Interface `inputs`.
+    #[must_use]
+    pub fn inputs(&self) -> Inputs<'_> {
+        Inputs::new(self)
+    }
+
+    /// What whoever waits for a result is told meanwhile. Interface `progress`.
+    #[must_use]
+    pub fn progress(&self) -> Progress<'_> {
+        Progress::new(self)
+    }
+
+    /// That something which is offered has changed. Interface `changes`.
+    #[must_use]
+    pub fn changes(&self) -> Changes<'_> {
+        Changes::new(self)
+    }
+
+    /// What all plugins offer to MCP clients. Interface `catalogue`.
+    #[must_use]
+    pub fn catalogue(&self) -> Catalogue<'_> {
+        Catalogue::new(self)
+    }
+
+    /// The request that is being handled, where it is more than one call. Interface `requests`.
+    #[must_use]
+    pub fn requests(&self) -> Requests<'_> {
+        Requests::new(self)
+    }
+
+    /// Text that only this plugin can read again, for the same user. Interface `seals`.
+    #[must_use]
+    pub fn seals(&self) -> Seals<'_> {
+        Seals::new(self)
     }
 
     /// The clock. Interface `clock`.

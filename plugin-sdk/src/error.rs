@@ -57,6 +57,12 @@ impl Error {
         Self::new("FORBIDDEN", message).permanent()
     }
 
+    /// `RESOURCE_NOT_FOUND`: the plugin offers no resource with this URI.
+    #[must_use]
+    pub fn resource_not_found(uri: &str) -> Self {
+        Self::new("RESOURCE_NOT_FOUND", format!("there is no resource {uri:?}"))
+    }
+
     /// `INTERNAL`: the plugin's own fault, which the caller cannot correct.
     #[must_use]
     pub fn internal(message: impl fmt::Display) -> Self {

@@ -7,8 +7,11 @@
 use serde_json::Value;
 
 use crate::{
-    Context, Error, Level, Plugin,
-    bindings::switchboard::plugin::types::{self, Refusal},
+    Completing, Context, Error, Level, Plugin,
+    bindings::{
+        exports::switchboard::plugin::completions,
+        switchboard::plugin::types::{self, Refusal},
+    },
     host,
     message::from_json,
 };
@@ -35,7 +38,7 @@ macro_rules! register_plugin {
     };
 }
 
-/// The six export interfaces, each function one line: prepare, borrow the instance, call.
+/// The export interfaces, each function one line: prepare, borrow the instance, call.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_plugin {
@@ -104,6 +107,52 @@ macro_rules! __export_plugin {
                 $instance.with_borrow_mut(|plugin| $crate::exports::import_state(plugin, &from_version, &state))
             }
         }
+
+        impl exported::resources::Guest for $component {
+            fn list_resources(ctx: types::Context) -> ::std::result::Result<::std::string::String, types::Refusal> {
+                $instance.with_borrow_mut(|plugin| $crate::exports::list_resources(plugin, ctx))
+            }
+
+            fn list_resource_templates(
+                ctx: types::Context,
+            ) -> ::std::result::Result<::std::string::String, types::Refusal> {
+                $instance.with_borrow_mut(|plugin| $crate::exports::list_resource_templates(plugin, ctx))
+            }
+
+            fn read_resource(
+                ctx: types::Context,
+                uri: ::std::string::String,
+            ) -> ::std::result::Result<::std::string::String, types::Refusal> {
+                $instance.with_borrow_mut(|plugin| $crate::exports::read_resource(plugin, ctx, &uri))
+            }
+        }
+
+        impl exported::prompts::Guest for $component {
+            fn list_prompts(ctx: types::Context) -> ::std::result::Result<::std::string::String, types::Refusal> {
+                $instance.with_borrow_mut(|plugin| $crate::exports::list_prompts(plugin, ctx))
+            }
+
+            fn get_prompt(
+                ctx: types::Context,
+                name: ::std::string::String,
+                arguments: ::std::string::String,
+            ) -> ::std::result::Result<::std::string::String, types::Refusal> {
+                $instance.with_borrow_mut(|plugin| $crate::exports::get_prompt(plugin, ctx, &name, &arguments))
+            }
+        }
+
+        impl exported::completions::Guest for $component {
+            fn complete(
+                ctx: types::Context,
+                what: exported::completions::Completed,
+                argument: ::std::string::String,
+                value: ::std::string::String,
+                known: ::std::string::String,
+            ) -> ::std::result::Result<::std::string::String, types::Refusal> {
+                $instance
+                    .with_borrow_mut(|plugin| $crate::exports::complete(plugin, ctx, what, argument, value, &known))
+            }
+        }
     };
 }
 
@@ -135,8 +184,57 @@ pub fn call_tool<P: Plugin>(
     arguments: &str,
 ) -> Result<String, Refusal> {
     report_panics();
-    let result = plugin.call_tool(&Context::new(ctx), name, from_json(arguments)?)?;
-    serde_json::to_string(&result).map_err(|fault| Error::internal(fault).into())
+    to_text(&plugin.call_tool(&Context::new(ctx), name, from_json(arguments)?)?)
+}
+
+pub fn list_resources<P: Plugin>(plugin: &mut P, ctx: types::Context) -> Result<String, Refusal> {
+    report_panics();
+    let resources = plugin.resources(&Context::new(ctx))?;
+    Ok(Value::Array(resources.iter().map(crate::Resource::to_value).collect()).to_string())
+}
+
+pub fn list_resource_templates<P: Plugin>(plugin: &mut P, ctx: types::Context) -> Result<String, Refusal> {
+    report_panics();
+    let templates = plugin.resource_templates(&Context::new(ctx))?;
+    Ok(Value::Array(templates.iter().map(crate::ResourceTemplate::to_value).collect()).to_string())
+}
+
+pub fn read_resource<P: Plugin>(plugin: &mut P, ctx: types::Context, uri: &str) -> Result<String, Refusal> {
+    report_panics();
+    to_text(&plugin.read_resource(&Context::new(ctx), uri)?)
+}
+
+pub fn list_prompts<P: Plugin>(plugin: &mut P, ctx: types::Context) -> Result<String, Refusal> {
+    report_panics();
+    let prompts = plugin.prompts(&Context::new(ctx))?;
+    Ok(Value::Array(prompts.iter().map(crate::Prompt::to_value).collect()).to_string())
+}
+
+pub fn get_prompt<P: Plugin>(
+    plugin: &mut P,
+    ctx: types::Context,
+    name: &str,
+    arguments: &str,
+) -> Result<String, Refusal> {
+    report_panics();
+    to_text(&plugin.get_prompt(&Context::new(ctx), name, from_json(arguments)?)?)
+}
+
+pub fn complete<P: Plugin>(
+    plugin: &mut P,
+    ctx: types::Context,
+    what: completions::Completed,
+    argument: String,
+    value: String,
+    known: &str,
+) -> Result<String, Refusal> {
+    report_panics();
+    let asked = Completing { what, argument, value, known: from_json(known)? };
+    to_text(&plugin.complete(&Context::new(ctx), &asked)?)
+}
+
+fn to_text<T: serde::Serialize>(value: &T) -> Result<String, Refusal> {
+    serde_json::to_string(value).map_err(|fault| Error::internal(fault).into())
 }
 
 pub fn on_connect<P: Plugin>(plugin: &mut P, ctx: types::Context) {

@@ -6,9 +6,11 @@
 
 #[cfg(target_arch = "wasm32")]
 pub(crate) use crate::bindings::switchboard::plugin::{
-    clock, host_info, http, logging, messages, random, runs, settings, state, toolbox, topics,
+    catalogue, changes, clock, host_info, http, inputs, logging, messages, progress, random, requests, runs, seals,
+    settings, state, toolbox, topics,
 };
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use crate::testing::imports::{
-    clock, host_info, http, logging, messages, random, runs, settings, state, toolbox, topics,
+    catalogue, changes, clock, host_info, http, inputs, logging, messages, progress, random, requests, runs, seals,
+    settings, state, toolbox, topics,
 };

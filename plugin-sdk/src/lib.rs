@@ -48,8 +48,10 @@
 // The generated code and the macros name this crate, also from within it.
 extern crate self as switchboard_sdk;
 
+mod ask;
 #[doc(hidden)]
 pub mod bindings;
+mod completion;
 mod context;
 mod error;
 #[doc(hidden)]
@@ -60,6 +62,8 @@ mod json_words;
 mod manifest;
 mod message;
 mod plugin;
+mod prompt;
+mod resource;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod tool;
@@ -67,13 +71,19 @@ mod tool;
 #[doc(hidden)]
 pub use wit_bindgen;
 
+pub use ask::Ask;
+pub use completion::{Completed, Completing, Completion};
 pub use context::{
-    Clock, Context, Delivery, HeardTool, Http, Level, Member, Messages, Position, Principal, Publication, Random,
-    Receipt, Run, RunError, Runs, Scope, SendError, State, StateError, Status, SubscribeOptions, Subscribing,
-    Subscription, Target, ToolError, Toolbox, TopicError, Topics, Transport,
+    Catalogue, CatalogueError, ChangeError, Changes, Clock, Context, Delivery, Forbidden, HeardTool, Http, Inputs,
+    Item, ItemRequest, Kind, Level, Limited, Listing, Member, Messages, Notice, Position, Principal, Progress,
+    ProgressError, Publication, Random, Receipt, RequestError, Requests, Run, RunError, Runs, Scope, SealError, Seals,
+    SendError, Severity, Span, State, StateError, Status, Subject, SubscribeOptions, Subscribing, Subscription, Target,
+    ToolError, Toolbox, TopicError, Topics, Transport,
 };
 pub use error::Error;
 pub use manifest::{Handles, Isolation, Manifest};
 pub use message::Message;
 pub use plugin::Plugin;
+pub use prompt::{Prompt, PromptResult};
+pub use resource::{Resource, ResourceResult, ResourceTemplate};
 pub use tool::{Tool, ToolResult};

@@ -86,6 +86,24 @@ impl Manifest {
         self.with("tools", true.into())
     }
 
+    /// Says that it offers resources.
+    #[must_use]
+    pub fn resources(self) -> Self {
+        self.with("resources", true.into())
+    }
+
+    /// Says that it offers prompts.
+    #[must_use]
+    pub fn prompts(self) -> Self {
+        self.with("prompts", true.into())
+    }
+
+    /// Says that it completes arguments of its prompts and resource templates.
+    #[must_use]
+    pub fn completions(self) -> Self {
+        self.with("completions", true.into())
+    }
+
     /// Asks for [`Plugin::on_connect`](crate::Plugin::on_connect).
     #[must_use]
     pub fn on_connect(mut self) -> Self {

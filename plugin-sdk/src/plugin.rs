@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::{Context, Error, Manifest, Message, Tool, ToolResult};
+use crate::{
+    Completing, Completion, Context, Error, Manifest, Message, Prompt, PromptResult, Resource, ResourceResult,
+    ResourceTemplate, Tool, ToolResult,
+};
 
 /// A plugin.
 ///
@@ -47,6 +50,68 @@ pub trait Plugin: Default + 'static {
     fn call_tool(&mut self, ctx: &Context, name: &str, arguments: Value) -> Result<ToolResult, Error> {
         let _ = (ctx, arguments);
         Err(Error::new("UNKNOWN_TOOL", format!("this plugin has no tool {name:?}")))
+    }
+
+    /// The resources that it offers to MCP clients. The manifest says so with [`Manifest::resources`], else nobody
+    /// asks. Asked on nobody's behalf, once for each version and again after [`Changes::changed`](crate::Changes).
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] means that it offers none at the moment; the host logs it.
+    fn resources(&mut self, ctx: &Context) -> Result<Vec<Resource>, Error> {
+        let _ = ctx;
+        Ok(Vec::new())
+    }
+
+    /// The patterns of the URIs of those that are too many to list.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] means that it offers none at the moment; the host logs it.
+    fn resource_templates(&mut self, ctx: &Context) -> Result<Vec<ResourceTemplate>, Error> {
+        let _ = ctx;
+        Ok(Vec::new())
+    }
+
+    /// Reads a resource that it lists, or that fits one of its templates.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::resource_not_found`] if there is none with this URI.
+    fn read_resource(&mut self, ctx: &Context, uri: &str) -> Result<ResourceResult, Error> {
+        let _ = ctx;
+        Err(Error::resource_not_found(uri))
+    }
+
+    /// The prompts that it offers to MCP clients. The manifest says so with [`Manifest::prompts`], else nobody asks.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] means that it offers none at the moment; the host logs it.
+    fn prompts(&mut self, ctx: &Context) -> Result<Vec<Prompt>, Error> {
+        let _ = ctx;
+        Ok(Vec::new())
+    }
+
+    /// Writes one of its prompts. The host has checked that the required arguments are there; all are strings.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] reaches the client as an error of the request.
+    fn get_prompt(&mut self, ctx: &Context, name: &str, arguments: Value) -> Result<PromptResult, Error> {
+        let _ = (ctx, arguments);
+        Err(Error::new("UNKNOWN_PROMPT", format!("this plugin has no prompt {name:?}")))
+    }
+
+    /// What could complete an argument of a prompt or of a resource template. The manifest says so with
+    /// [`Manifest::completions`], else nobody asks.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error`] reaches the client as an error of the request.
+    fn complete(&mut self, ctx: &Context, asked: &Completing) -> Result<Completion, Error> {
+        let _ = (ctx, asked);
+        Ok(Completion::default())
     }
 
     /// A client connected. Needs [`Manifest::on_connect`].

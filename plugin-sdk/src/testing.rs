@@ -21,15 +21,46 @@
 //! assert_eq!(host.handle::<Counter>("count", json!({})).answer()["count"], 1);
 //! ```
 //!
-//! It applies the rules of the real host: payloads, settings and tool arguments are checked against
+//! What a plugin offers is called in the same way, with what a client sends beside the arguments:
+//!
+//! ```
+//! # use switchboard_sdk::{Ask, Context, Error, Manifest, Plugin, Tool, ToolResult, testing::TestHost};
+//! # use serde_json::{Value, json};
+//! # #[derive(Default)] struct Greeter;
+//! # impl Plugin for Greeter {
+//! #     fn manifest() -> Manifest { switchboard_sdk::manifest!().tools() }
+//! #     fn tools(&mut self, _: &Context) -> Result<Vec<Tool>, Error> {
+//! #         Ok(vec![Tool::with_schema("greet", "Greets.", json!({ "type": "object" }))])
+//! #     }
+//! #     fn call_tool(&mut self, ctx: &Context, _: &str, _: Value) -> Result<ToolResult, Error> {
+//! #         let Some(form) = ctx.inputs().response("who") else {
+//! #             let schema = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
+//! #             return Ok(Ask::new().elicit_with_schema("who", "Your name?", schema).into());
+//! #         };
+//! #         Ok(ToolResult::text(format!("Hello, {}!", form["content"]["name"].as_str().unwrap_or("you"))))
+//! #     }
+//! # }
+//! let mut host = TestHost::new();
+//! let asked = host.call_tool::<Greeter>("greet", json!({})).unwrap();
+//! assert_eq!(asked.other["resultType"], "input_required");
+//!
+//! let mut host = host.responses(&json!({ "who": { "action": "accept", "content": { "name": "Ada" } } }));
+//! assert_eq!(host.call_tool::<Greeter>("greet", json!({})).unwrap().joined_text(), "Hello, Ada!");
+//! ```
+//!
+//! It applies the rules of the real host: payloads, settings and arguments are checked against
 //! their schemas, types of the host cannot be claimed or sent, a run's events are stamped and end in exactly
-//! one terminal event, a value of the plugin lives for one call. What the real host would refuse to
+//! one terminal event, requests have names of their own, seals are opened only for whom and what they were made, a
+//! value of the plugin lives for one call. What the real host would refuse to
 //! load (a manifest, settings, a tool) panics here, since a test cannot go on from that. It does not
-//! apply an operator's limits and grants, and does not interrupt what runs too long.
+//! apply an operator's limits and grants, and does not interrupt what runs too long. Time passes only by
+//! [`TestHost::advance`], and what is offered changes only for those who watch, by [`TestHost::change`].
 #![allow(clippy::panic, reason = "a panic is how a test helper fails a test")]
 
 mod call;
 pub(crate) mod imports;
+mod offering;
+mod others;
 mod outcome;
 mod rules;
 mod world;
@@ -44,13 +75,13 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    Plugin, Tool, ToolError, ToolResult,
+    Plugin,
     bindings::switchboard::plugin::types::Transport,
     http::{HttpError, Request, Response},
 };
 
-pub use outcome::{LogLine, Outcome, Published, RunEvent, Sent};
-use world::{OfferedTool, Server, World};
+pub use outcome::{LogLine, Outcome, Published, Report, RunEvent, Sent, Shown};
+use world::{Server, World, offers::Inputs};
 
 /// A host in memory. What plugins store, and who is subscribed to what, stays from one call to the next.
 pub struct TestHost {
@@ -67,6 +98,7 @@ struct Caller {
     claims: Value,
     transport: Transport,
     message_id: Option<String>,
+    inputs: Inputs,
 }
 
 impl Default for TestHost {
@@ -87,6 +119,7 @@ impl TestHost {
             claims: json!({}),
             transport: Transport::Websocket,
             message_id: None,
+            inputs: Inputs::default(),
         };
         Self { world: Rc::new(RefCell::new(World::default())), caller }
     }
@@ -175,42 +208,12 @@ impl TestHost {
         self
     }
 
-    /// A tool of another plugin that takes any object.
-    #[must_use]
-    pub fn tool(self, name: &str, call: impl Fn(Value) -> Result<ToolResult, ToolError> + 'static) -> Self {
-        let tool = Tool::with_schema(name, "", json!({ "type": "object" }));
-        self.described_tool(tool, call)
-    }
-
-    /// A tool of another plugin, with description and schema.
-    #[must_use]
-    pub fn described_tool(self, tool: Tool, call: impl Fn(Value) -> Result<ToolResult, ToolError> + 'static) -> Self {
-        let mut description = tool.to_value();
-        rules::check_tool(&description);
-        description["x-plugin"] = "test".into();
-        self.world.borrow_mut().tools.push(OfferedTool { description, call: Rc::new(call) });
-        self
-    }
-
     /// What a request to a URL gets; with a `*` at its end, to all URLs that begin so. The first that fits answers,
     /// and what none fits is refused as if the operator had not granted it.
     #[must_use]
     pub fn http(self, url: &str, answer: impl Fn(&Request) -> Result<Response, HttpError> + 'static) -> Self {
         let server = Server { url: url.to_owned(), answer: Rc::new(answer) };
         self.world.borrow_mut().servers.push(server);
-        self
-    }
-
-    /// All tools of another plugin.
-    #[must_use]
-    pub fn tools_of<P: Plugin>(mut self) -> Self {
-        let plugin = rules::name_of(&rules::checked_manifest::<P>());
-        for mut description in self.list_tools::<P>() {
-            let name = description["name"].as_str().unwrap_or_default().to_owned();
-            description["x-plugin"] = plugin.clone().into();
-            let call = move |arguments| call::tool_within_call::<P>(&name, &arguments);
-            self.world.borrow_mut().tools.push(OfferedTool { description, call: Rc::new(call) });
-        }
         self
     }
 
@@ -227,20 +230,6 @@ impl TestHost {
     /// The same with the payload's text exactly as it stands on the wire.
     pub fn handle_text<P: Plugin>(&mut self, kind: &str, payload: &str) -> Outcome {
         call::handle::<P>(&self.world, &self.caller, kind, payload)
-    }
-
-    /// The plugin's tools, as the host would list them.
-    pub fn list_tools<P: Plugin>(&mut self) -> Vec<Value> {
-        call::list_tools::<P>(&self.world, &self.caller)
-    }
-
-    /// Calls one of the plugin's tools, after checking the arguments as the host does.
-    ///
-    /// # Errors
-    ///
-    /// What a caller in the toolbox would get.
-    pub fn call_tool<P: Plugin>(&mut self, name: &str, arguments: Value) -> Result<ToolResult, ToolError> {
-        call::call_tool::<P>(&self.world, &self.caller, name, &arguments)
     }
 
     /// Tells the plugin that the current user connected.
@@ -284,3 +273,6 @@ fn lists(sets: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, Vec<Stri
     let filled = sets.iter().filter(|(_, topics)| !topics.is_empty());
     filled.map(|(session, topics)| (session.clone(), topics.iter().cloned().collect())).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use crate::{Error, manifest::schema_of, message::from_json};
+use crate::{Ask, Error, manifest::schema_of, message::from_json};
 
 /// A tool, in the form of MCP's `Tool`.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +79,7 @@ impl Tool {
     }
 }
 
-/// What a tool returns, in the form of MCP's `CallToolResult`.
+/// What a tool returns, in the form of MCP's `CallToolResult`; or, made of an [`Ask`], what it needs to know first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolResult {
@@ -92,6 +92,9 @@ pub struct ToolResult {
     /// Whether the tool failed; the text then says what to do better.
     #[serde(default)]
     pub is_error: bool,
+    /// Any other member: `_meta`, or those of MCP's `InputRequiredResult`.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 impl ToolResult {
@@ -102,6 +105,7 @@ impl ToolResult {
             content: vec![json!({ "type": "text", "text": text.into() })],
             structured_content: None,
             is_error: false,
+            other: Map::new(),
         }
     }
 
@@ -126,5 +130,11 @@ impl ToolResult {
     pub fn joined_text(&self) -> String {
         let texts: Vec<&str> = self.content.iter().filter_map(|block| block.get("text")?.as_str()).collect();
         texts.join("\n")
+    }
+}
+
+impl From<Ask> for ToolResult {
+    fn from(ask: Ask) -> Self {
+        Self { content: Vec::new(), structured_content: None, is_error: false, other: ask.into_members() }
     }
 }

@@ -33,6 +33,8 @@ pub struct Endpoints {
     pub websocket: String,
     /// Single-use tickets for the WebSocket.
     pub ticket: String,
+    /// The Model Context Protocol over Streamable HTTP.
+    pub mcp: String,
 }
 
 /// A message type, or a prefix of types, and who handles it.

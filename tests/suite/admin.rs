@@ -254,6 +254,10 @@ async fn the_log_of_a_plugin_is_followed_whatever_the_hosts_own_filter_lets_thro
     assert!(text.contains("\"writer\":\"host\""), "its loading is in it as well: {text}");
     let shown = printed(&server, &["plugin", "logs", "talks", "--level", "info"]);
     assert!(shown.contains("(host) a plugin version takes traffic"), "{shown}");
+    let misfit = guest("stranger").display().to_string();
+    assert!(!operate(&server, &["plugin", "deploy", &misfit, "--name", "talks"]).success);
+    let shown = printed(&server, &["plugin", "logs", "talks", "--level", "warn"]);
+    assert!(shown.contains("(host) a deployment was refused") && shown.contains("imports"), "{shown}");
     let none = operate(&server, &["plugin", "logs", "absent"]);
     assert!(!none.success && none.stderr.contains("GET /plugins"), "{}", none.stderr);
 }

@@ -1,10 +1,14 @@
 //! What all tests share: a server of one's own, clients, tokens, and patience.
 
+mod bearer;
 mod client;
 mod command;
+pub mod doors;
 mod http;
+mod mcp;
 mod news;
 mod paths;
+mod peers;
 mod proxy;
 mod resuming;
 mod server;
@@ -14,11 +18,14 @@ pub mod transcript;
 
 use std::time::Duration;
 
+pub use bearer::Bearer;
 pub use client::{Client, Ids, Refusal, random_u64, request};
 pub use command::{Ended, operate, raise_file_limit, run_switchboard, run_switchboard_in};
 pub use http::{Http, http_request};
+pub use mcp::{HANDSHAKE, MODERN, McpClient, initialize, modern, rpc};
 pub use news::{expect_news, expect_refusal, publish, resumed, subscribe};
 pub use paths::{authors_target, compile_cache, example, guest, language_tools, repository, switchboard_binary};
+pub use peers::{Peer, conformance_suite, node, run_to_end};
 pub use proxy::{Direction, Fate, Plan, Proxy};
 pub use resuming::{Acks, Held, Options, Outcome, ResumingClient};
 pub use server::{Server, ServerBuilder};

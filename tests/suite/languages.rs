@@ -83,6 +83,26 @@ async fn plugins_in_javascript_python_and_c_answer_offer_tools_and_print_into_th
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugins_in_javascript_and_python_offer_resources_and_prompts() {
+    let server = with_examples().start().await;
+    let mut client = Client::connect(&server, "alice").await;
+    for (method, params, words) in [
+        ("resources/list", json!({}), "template://guide"),
+        ("resources/list", json!({}), "figure://median"),
+        ("resources/read", json!({ "uri": "template://guide" }), "{{path}}"),
+        ("resources/read", json!({ "uri": "figure://median" }), "The one in the middle"),
+        ("prompts/list", json!({}), "write_template"),
+        ("prompts/list", json!({}), "explain_numbers"),
+        ("prompts/get", json!({ "name": "write_template", "arguments": { "purpose": "thanks" } }), "purpose: thanks"),
+        ("prompts/get", json!({ "name": "explain_numbers", "arguments": { "numbers": "1, 2" } }), "about them: 1, 2"),
+    ] {
+        let call = json!({ "jsonrpc": "2.0", "id": words, "method": method, "params": params });
+        let answer = client.request("jsonrpc", call).await;
+        assert!(answer["payload"]["result"].to_string().contains(words), "{method}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_from_another_language_is_a_refusal() {
     let server = with_examples().config("[plugins.template.settings]\nstrict = true").start().await;

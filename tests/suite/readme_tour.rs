@@ -1,4 +1,4 @@
-//! The five-minute tour of the README, executed: see [`crate::harness::tour`] for what its signs mean.
+//! The five-minute tour of the README, and what the page on MCP does by hand, executed: see [`crate::harness::tour`] for what its signs mean.
 
 use std::{path::Path, process::Command};
 
@@ -8,20 +8,34 @@ use crate::harness::{
 };
 
 #[test]
-fn the_tour_of_the_readme_does_what_it_shows() {
+fn the_tour_of_the_readme_and_the_page_on_mcp_do_what_they_show() {
     let readme = std::fs::read_to_string(repository().join("README.md")).expect("the README is there");
     let steps = steps_of(&readme);
     assert!(steps.len() >= 12, "the tour has become short: {steps:#?}");
     let folder = tempfile::tempdir().expect("a folder");
     let mut tour = begin(folder.path());
+    let mut url = String::new();
     for step in &steps {
         match step {
             Step::Command { command, expected } if command == "cargo xtask serve" => {
-                serve(&mut tour, folder.path(), expected);
+                url = serve(&mut tour, folder.path(), expected);
             }
             Step::Command { command, expected } => tour.compare(command, expected),
             Step::File { path, adds, text } => tour.write(path, *adds, text),
         }
+    }
+    on_mcp(&mut tour, &url);
+}
+
+/// With the host and the token that the README left.
+fn on_mcp(tour: &mut Tour, url: &str) {
+    let page = std::fs::read_to_string(repository().join("docs/mcp.md")).expect("the page is there");
+    let steps = steps_of(&page);
+    assert!(steps.len() >= 2, "the page has become short: {steps:#?}");
+    let address = url.strip_suffix("/ws").expect("an address").replacen("ws", "http", 1);
+    for step in &steps {
+        let Step::Command { command, expected } = step else { panic!("the page writes no files: {step:?}") };
+        tour.compare(&command.replace("http://127.0.0.1:8080", &address), expected);
     }
 }
 
@@ -41,7 +55,7 @@ fn begin(folder: &Path) -> Tour {
 }
 
 /// The real command, on free ports and with folders of its own.
-fn serve(tour: &mut Tour, folder: &Path, expected: &[String]) {
+fn serve(tour: &mut Tour, folder: &Path, expected: &[String]) -> String {
     let mut host = Command::new("cargo");
     host.args(["xtask", "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder.join(".switchboard"))
@@ -54,5 +68,7 @@ fn serve(tour: &mut Tour, folder: &Path, expected: &[String]) {
     let printed = tour.leave_process_running(host, "cargo xtask serve", |lines| {
         expected.iter().map(|line| line.replace("ws://127.0.0.1:8080/ws", &url(lines))).collect()
     });
-    tour.speak(&format!("export SWITCHBOARD_URL={}", url(&printed)));
+    let url = url(&printed);
+    tour.speak(&format!("export SWITCHBOARD_URL={url}"));
+    url
 }

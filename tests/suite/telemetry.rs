@@ -45,6 +45,9 @@ async fn every_metric_of_the_table_is_there_and_no_label_names_a_user_or_connect
         "switchboard_plugin_poisoned_messages_total",
         "switchboard_plugin_outbound_requests_total",
         "switchboard_plugin_outbound_request_duration_seconds",
+        "switchboard_mcp_server_operation_duration_seconds",
+        "switchboard_mcp_requests_total",
+        "switchboard_mcp_stream_ends_total",
     ];
     for name in names.into_iter().filter(|name| !not_yet.contains(name)) {
         let family = name.trim_end_matches("_total");

@@ -284,5 +284,5 @@ async fn the_key_made_at_first_start_is_private_and_signs_what_the_token_command
             }
         }
     }
-    assert_eq!(private, 1, "one key file");
+    assert_eq!(private, 2, "one key for tokens, and one for what plugins seal");
 }

@@ -39,13 +39,20 @@ fn token(data_dir: &str) -> Option<String> {
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// The endpoint of MCP, on the same address.
+fn mcp_url(url: &str) -> String {
+    let address = url.strip_suffix("/ws").unwrap_or(url);
+    format!("{}/mcp", address.replacen("ws", "http", 1))
+}
+
 fn invitation(url: &str, admin: &str, token: &Option<String>, data_dir: &str, plugin_dir: &str) -> String {
     let token_line = match token {
         Some(token) => format!("  a token for alice, good for an hour:\n    {token}\n"),
         None => "  no token was made: take one from where your keys sign\n".to_owned(),
     };
+    let mcp = mcp_url(url);
     format!(
-        "\nSwitchboard listens at {url}\n  metrics and health at {admin}\n{token_line}
+        "\nSwitchboard listens at {url}\n  MCP clients connect to {mcp} (docs/mcp.md)\n  metrics and health at {admin}\n{token_line}
 Try, in another terminal:
   target/debug/switchboard connect {url} --data-dir {data_dir}
     then type `ping`, or `system {{\"action\":\"whoami\"}}`,
@@ -73,7 +80,7 @@ mod tests {
     #[test]
     fn the_invitation_names_the_addresses_and_the_token() {
         let text = invitation("ws://h:1/ws", "http://h:2", &Some("a.b.c".to_owned()), "d", "p");
-        for part in ["connect ws://h:1/ws --data-dir d", "http://h:2", "a.b.c", "--out p"] {
+        for part in ["connect ws://h:1/ws --data-dir d", "http://h:1/mcp", "http://h:2", "a.b.c", "--out p"] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
     }

@@ -12,11 +12,10 @@ use std::{
 
 use anyhow::Context;
 
-use crate::{plugins, process};
-
-mod toolchains;
-
-use toolchains::Toolchain;
+use crate::{
+    plugins, process,
+    tools::toolchains::{self, Toolchain},
+};
 
 /// The examples, and a guest that only tests use.
 const FOLDERS: [&str; 4] = ["examples/javascript", "examples/python", "examples/c", "tests/guests-python"];
@@ -32,14 +31,18 @@ const COMPILE_CACHE: &str = "debug/test-compile-cache";
 pub fn ensure() -> anyhow::Result<()> {
     let root = process::root();
     let mut sources: Vec<PathBuf> = FOLDERS.iter().map(|folder| root.join(folder)).collect();
-    sources.extend(["wit", "host/src/cli/plugin", "xtask/src/languages"].map(|folder| root.join(folder)));
+    sources.extend(["wit", "host/src/cli/plugin", "xtask/src/tools"].map(|folder| root.join(folder)));
     let out = process::target().join("examples");
     plugins::once("examples", &sources, "", || build(&out))
 }
 
 fn build(out: &Path) -> anyhow::Result<Vec<PathBuf>> {
     eprintln!("building components in JavaScript, Python and C into target/examples");
-    let (node, js, py) = (toolchains::node()?, toolchains::componentize_js(), toolchains::componentize_py());
+    let (node, js, py) = (
+        toolchains::node(toolchains::NODE_FOR_COMPONENTS),
+        toolchains::componentize_js(),
+        toolchains::componentize_py(),
+    );
     let (zig, bindgen) = (toolchains::zig(), toolchains::wit_bindgen());
     for tool in node.iter().chain([&js, &py, &zig, &bindgen]) {
         tool.ensure(node.as_ref())?;

@@ -12,6 +12,7 @@ mod autobahn;
 mod bench;
 mod digest;
 mod languages;
+mod peers;
 mod plugins;
 mod process;
 mod serve;
@@ -33,6 +34,7 @@ Usage: cargo xtask COMMAND
   bench SCENARIO [ARGS]
                     a host under load, built as it would be released: see docs/performance.md; `bench counts` and
                     `bench micro` are about single steps
+  peers             fetch those who speak MCP with the host in its tests: the conformance suite, official clients
   tidy              the arrows between modules, the homes of dependencies, the shape of files
   tools             what is needed beside cargo, and whether it is here
 ";
@@ -59,6 +61,7 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         ("test", []) => test::run(),
         ("autobahn", cases) => autobahn::run(cases),
         ("bench", arguments) => bench::run(arguments),
+        ("peers", []) => peers::ensure(),
         ("tidy", []) => tidy::run(),
         ("tools", []) => tools::run(),
         // Started by `serve`, as the reader of the host's output.

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
-    plugins, process,
+    peers, plugins, process,
     summary::{self, Count, Outcome},
     tidy,
 };
@@ -54,6 +54,7 @@ pub fn run() -> anyhow::Result<()> {
 fn steps() -> Vec<Step> {
     let mut steps = vec![cargo("formatting", "", &["fmt", "--all", "--check"])];
     steps.extend(for_plugins("formatting", &["fmt", "--all", "--check"]));
+    steps.push(cargo("formatting", peers::RUST_CLIENT, &["fmt", "--all", "--check"]));
     steps.push(Step { name: "tidy".to_owned(), action: Action::Here(tidy::run) });
     steps.push(cargo("lock file", "", &["metadata", "--locked", "--quiet", "--format-version", "1"]));
     steps.extend(for_plugins("lock file", &["metadata", "--locked", "--quiet", "--format-version", "1"]));
@@ -71,6 +72,7 @@ fn steps() -> Vec<Step> {
     steps.push(autobahn());
     steps.extend(for_plugins("native tests", &["test", "--workspace", "--quiet", "--no-fail-fast"]));
     steps.push(Step { name: "components".to_owned(), action: Action::Here(components) });
+    steps.push(Step { name: "peers".to_owned(), action: Action::Here(peers::ensure) });
     steps.push(cargo("tests over sockets", "", &["test", "--workspace", "--test", "suite", "--no-fail-fast"]));
     steps
 }
@@ -168,5 +170,6 @@ mod tests {
         let place = |name: &str| names.iter().position(|step| step == name).expect("a step");
         assert!(place("formatting") < place("tidy") && place("tidy") < place("clippy"));
         assert!(place("components") < place("tests over sockets"));
+        assert!(place("peers") < place("tests over sockets"));
     }
 }

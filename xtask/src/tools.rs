@@ -1,7 +1,7 @@
 //! What is needed beside cargo: what it is, where it comes from, how it is recognised.
 //!
 //! Getting the two compilers is the work of `switchboard plugin build`, which authors need just as much, and
-//! the Autobahn cases are got by the chore that runs them; here they are only looked at.
+//! everything else is got by the chore that uses it; here it is only looked at.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,6 +9,8 @@ use std::{
 };
 
 use crate::process;
+
+pub mod toolchains;
 
 /// Something that this repository's chores use.
 pub struct Tool {
@@ -47,9 +49,16 @@ const CASES: Tool = Tool {
     detect: cases,
 };
 
+const SUITE: Tool = Tool {
+    name: "@modelcontextprotocol/conformance",
+    purpose: "the conformance suite and the official clients of MCP",
+    source: "cargo xtask peers",
+    detect: suite,
+};
+
 /// A table of what is here.
 pub fn run() -> anyhow::Result<()> {
-    for tool in COMPILERS.into_iter().chain([CASES]) {
+    for tool in COMPILERS.into_iter().chain([CASES, SUITE]) {
         let state = (tool.detect)().unwrap_or_else(|| format!("missing; from `{}`", tool.source));
         println!("{}: {state}\n  for {}", tool.name, tool.purpose);
     }
@@ -75,6 +84,11 @@ pub fn autobahn_program(name: &str) -> PathBuf {
 fn cases() -> Option<String> {
     let program = autobahn_program("kosoku");
     program.is_file().then(|| program.display().to_string())
+}
+
+fn suite() -> Option<String> {
+    let tool = toolchains::mcp_node();
+    tool.is_installed().then(|| tool.program().display().to_string())
 }
 
 fn native() -> Option<String> {

@@ -18,16 +18,34 @@ const SCOPE_CLAIMS: [&str; 3] = ["scope", "scp", "scopes"];
 /// The end of the year 9999. A later `exp` means the same, and no clock's arithmetic overflows on it.
 const LATEST: f64 = 253_402_300_799.0;
 
+/// What a token is held against.
+pub(super) struct Expected<'a> {
+    pub auth: &'a AuthConfig,
+    /// The address that the token is shown to, if it has to name that.
+    pub resource: Option<&'a str>,
+    /// Claims that the operator's rules look at.
+    pub rule_claims: &'a BTreeSet<String>,
+}
+
+#[cfg(test)]
+impl<'a> Expected<'a> {
+    /// What the settings say, and nothing that rules look at.
+    pub fn by(auth: &'a AuthConfig) -> Self {
+        static NO_CLAIMS: BTreeSet<String> = BTreeSet::new();
+        Self { auth, resource: None, rule_claims: &NO_CLAIMS }
+    }
+}
+
 /// Checks the claims against the configuration at a time (Unix seconds), and reads the identity.
 pub(super) fn principal(
     claims: &Map<String, Value>,
-    auth: &AuthConfig,
-    rule_claims: &BTreeSet<String>,
+    expected: &Expected<'_>,
     now: u64,
 ) -> Result<Principal, Rejection> {
+    let auth = expected.auth;
     let expires_at = check_times(claims, auth.leeway.as_secs(), now)?;
     check_issuer(claims, &auth.issuers)?;
-    check_audience(claims, &auth.audiences)?;
+    check_audience(claims, &auth.audiences, expected.resource)?;
     Ok(Principal {
         subject: name(claims, "sub")?.ok_or_else(|| missing("sub"))?,
         tenant: name(claims, &auth.tenant_claim)?,
@@ -36,7 +54,7 @@ pub(super) fn principal(
         expires_at,
         token_id: name(claims, "jti")?,
         issued_at: issued_at(claims)?,
-        rule_claims: Arc::new(named(claims, rule_claims)),
+        rule_claims: Arc::new(named(claims, expected.rule_claims)),
     })
 }
 
@@ -80,14 +98,19 @@ fn check_issuer(claims: &Map<String, Value>, trusted: &[String]) -> Result<(), R
     Err(Rejection::Issuer)
 }
 
-fn check_audience(claims: &Map<String, Value>, ours: &[String]) -> Result<(), Rejection> {
-    let is_ours = |value: &Value| value.as_str().is_some_and(|audience| ours.iter().any(|name| name == audience));
+/// The resource that is asked is one of our audiences (RFC 8707, section 2). Those that the operator lists are
+/// others, for issuers that know this server by another name.
+fn check_audience(claims: &Map<String, Value>, ours: &[String], resource: Option<&str>) -> Result<(), Rejection> {
+    let is_ours = |value: &Value| {
+        let names = ours.iter().map(String::as_str).chain(resource);
+        value.as_str().is_some_and(|audience| names.into_iter().any(|name| name == audience))
+    };
     let meant_for_us = match claims.get("aud") {
         Some(Value::Array(audiences)) => audiences.iter().any(is_ours),
         Some(audience) => is_ours(audience),
         None => false,
     };
-    if ours.is_empty() || meant_for_us { Ok(()) } else { Err(Rejection::Audience) }
+    if (ours.is_empty() && resource.is_none()) || meant_for_us { Ok(()) } else { Err(Rejection::Audience) }
 }
 
 fn name(claims: &Map<String, Value>, claim: &str) -> Result<Option<String>, Rejection> {
@@ -168,8 +191,13 @@ mod tests {
         for (claim, value) in claims.as_object().unwrap() {
             all[claim] = value.clone();
         }
-        principal(all.as_object().unwrap(), auth, &BTreeSet::from(["role".to_owned(), "absent".to_owned()]), NOW)
-            .map_err(|rejection| rejection.code())
+        read_for(None, &all, auth)
+    }
+
+    fn read_for(resource: Option<&str>, claims: &Value, auth: &AuthConfig) -> Result<Principal, ErrorCode> {
+        let rule_claims = BTreeSet::from(["role".to_owned(), "absent".to_owned()]);
+        let expected = Expected { auth, resource, rule_claims: &rule_claims };
+        principal(claims.as_object().unwrap(), &expected, NOW).map_err(|rejection| rejection.code())
     }
 
     #[test]
@@ -223,6 +251,27 @@ mod tests {
         ] {
             assert_eq!(read(claims.clone(), &strict).err(), outcome, "{claims}");
         }
+    }
+
+    #[test]
+    fn a_resource_is_an_audience_beside_those_that_are_listed() {
+        let open = auth();
+        let listed = AuthConfig { audiences: vec!["a".into()], ..auth() };
+        let ours = "https://example.com/mcp";
+        for (auth, aud, good) in [
+            (&open, json!(ours), true),
+            (&open, json!(["x", ours]), true),
+            (&open, json!("a"), false),
+            (&open, Value::Null, false),
+            (&open, json!("https://example.com/mcp/"), false),
+            (&listed, json!(ours), true),
+            (&listed, json!("a"), true),
+            (&listed, json!("x"), false),
+        ] {
+            let claims = json!({"sub": "alice", "exp": NOW + 60, "aud": aud});
+            assert_eq!(read_for(Some(ours), &claims, auth).is_ok(), good, "{claims}");
+        }
+        assert_eq!(read(json!({"aud": ours}), &listed), Err(ErrorCode::JwtAudienceInvalid), "at another door");
     }
 
     #[test]

@@ -122,7 +122,7 @@ mod tests {
         let key = generated_key(folder.path()).unwrap();
         let token = sign(&key, &request(), 1000).unwrap();
         let auth = Config::for_tests(folder.path()).auth;
-        let alice = verifier::verify(&token, &auth, &std::collections::BTreeSet::new(), &KeySet::of(key.bytes()), 1000)
+        let alice = verifier::verify(&token, &crate::auth::claims::Expected::by(&auth), &KeySet::of(key.bytes()), 1000)
             .unwrap()
             .principal;
         assert_eq!((alice.subject.as_str(), alice.tenant.as_deref(), alice.expires_at), ("alice", Some("acme"), 1060));

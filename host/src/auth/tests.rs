@@ -53,7 +53,7 @@ impl Running {
         for (name, value) in lines {
             headers.append(name, HeaderValue::from_str(value).unwrap());
         }
-        self.auth.authenticate_upgrade("ws_1", PEER, &headers, Some(query)).await
+        self.auth.authenticate_upgrade(Door::Socket, "ws_1", PEER, &headers, Some(query)).await
     }
 
     async fn bearer(&self, token: &str) -> Result<Authenticated, AuthFailure> {
@@ -191,10 +191,10 @@ async fn only_the_header_counts_for_other_requests() {
     let mut headers = HeaderMap::new();
     let token = running.token("alice", None);
     headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(&format!("jwt.{token}")).unwrap());
-    let missing = running.auth.authenticate_request("req_1", PEER, &headers).await.unwrap_err();
+    let missing = running.auth.authenticate_request(Door::Socket, "req_1", PEER, &headers).await.unwrap_err();
     assert_eq!(missing.code, ErrorCode::JwtTokenMissing);
     headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
-    let alice = running.auth.authenticate_request("req_1", PEER, &headers).await.unwrap();
+    let alice = running.auth.authenticate_request(Door::Socket, "req_1", PEER, &headers).await.unwrap();
     assert_eq!((alice.carrier, alice.subprotocol), (Carrier::Header, None));
 }
 

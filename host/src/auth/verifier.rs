@@ -2,7 +2,7 @@
 //!
 //! Pure: keys, configuration and time are handed in. No error holds a part of the token.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, crypto};
@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use switchboard_protocol::ErrorCode;
 
 use super::{
-    Principal, claims,
+    Principal,
+    claims::{self, Expected},
     keys::{KeySet, VerificationKey},
 };
-use crate::config::AuthConfig;
 
 /// Longest token. Those of large issuers, with a list of groups, have up to 8 KiB; HTTP headers of
 /// common proxies end there.
@@ -68,19 +68,13 @@ impl Rejection {
 }
 
 /// Checks a token in compact form (RFC 7515, section 7.1) at a time (Unix seconds).
-pub(super) fn verify(
-    token: &str,
-    auth: &AuthConfig,
-    rule_claims: &BTreeSet<String>,
-    keys: &KeySet,
-    now: u64,
-) -> Result<Verified, Rejection> {
+pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: u64) -> Result<Verified, Rejection> {
     let parts = Parts::of(token)?;
     let header = parts.header()?;
-    let algorithm = header.algorithm(&auth.algorithms)?;
+    let algorithm = header.algorithm(&expected.auth.algorithms)?;
     let key = signer(&parts, algorithm, header.kid.as_deref(), keys)?;
     let claims = parts.claims()?;
-    Ok(Verified { principal: claims::principal(&claims, auth, rule_claims, now)?, key: Arc::clone(&key.label) })
+    Ok(Verified { principal: claims::principal(&claims, expected, now)?, key: Arc::clone(&key.label) })
 }
 
 /// The key that made the signature.
@@ -178,7 +172,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{AuthConfig, Config};
 
     const NOW: u64 = 1_000_000;
     const SECRET: &[u8] = b"a shared secret of more than 32 bytes";
@@ -245,7 +239,7 @@ mod tests {
     }
 
     fn outcome(token: &str, auth: &AuthConfig, keys: &KeySet) -> Result<String, ErrorCode> {
-        verify(token, auth, &BTreeSet::new(), keys, NOW)
+        verify(token, &Expected::by(auth), keys, NOW)
             .map(|token| token.principal.subject)
             .map_err(|rejection| rejection.code())
     }
@@ -367,14 +361,13 @@ mod tests {
             (json!({"kid": "old"}), Err(Rejection::Signature)),
             (json!({"kid": "unheard"}), Err(Rejection::KeyUnknown)),
         ] {
-            let result =
-                verify(&token(Algorithm::HS256, header.clone()), &auth, &BTreeSet::new(), &keys, NOW).map(|_| ());
+            let result = verify(&token(Algorithm::HS256, header.clone()), &Expected::by(&auth), &keys, NOW).map(|_| ());
             assert_eq!(result, expected, "{header}");
         }
         let verified =
-            verify(&token(Algorithm::HS256, json!({"kid": "new"})), &auth, &BTreeSet::new(), &keys, NOW).unwrap();
+            verify(&token(Algorithm::HS256, json!({"kid": "new"})), &Expected::by(&auth), &keys, NOW).unwrap();
         assert_eq!(&*verified.key, "new");
-        let foreign = verify(&token(Algorithm::ES256, json!({"kid": "new"})), &auth, &BTreeSet::new(), &keys, NOW);
+        let foreign = verify(&token(Algorithm::ES256, json!({"kid": "new"})), &Expected::by(&auth), &keys, NOW);
         assert_eq!(foreign, Err(Rejection::Signature), "the key is known, and for another algorithm");
     }
 
@@ -382,7 +375,7 @@ mod tests {
     fn a_key_without_a_name_is_tried_with_any_token() {
         let keys = KeySet::of(SECRET);
         assert!(
-            verify(&token(Algorithm::HS256, json!({"kid": "whatever"})), &auth(&ALL), &BTreeSet::new(), &keys, NOW)
+            verify(&token(Algorithm::HS256, json!({"kid": "whatever"})), &Expected::by(&auth(&ALL)), &keys, NOW)
                 .is_ok()
         );
     }

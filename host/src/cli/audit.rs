@@ -1,4 +1,4 @@
-//! `switchboard audit`: what operators and the host itself did lately.
+//! `switchboard audit`: what operators and the host itself did lately, and what users used.
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,8 @@ pub(crate) struct AuditArgs {
     /// Events about this plugin alone
     #[arg(long)]
     plugin: Option<String>,
-    /// Events of this kind alone: what operators and the host did, who was refused, or where plugins asked in vain
+    /// Events of this kind alone: what operators and the host did, who was refused, where plugins asked in
+    /// vain, or what users used of what plugins offer
     #[arg(long, value_enum)]
     kind: Option<Kind>,
     /// How many, the newest first
@@ -33,6 +34,7 @@ enum Kind {
     Operation,
     Access,
     Outbound,
+    Use,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -40,6 +40,10 @@ pub(crate) struct TokenArgs {
     #[arg(long)]
     pub tenant: Option<String>,
 
+    /// What it may be shown to (its `aud`), such as `mcp.resource`; repeat it for several
+    #[arg(long = "audience", value_name = "AUDIENCE")]
+    pub audiences: Vec<String>,
+
     /// How long it is good for: 30s, 15m, 1h, 7d
     #[arg(long, default_value = "1h", value_parser = duration::parse)]
     pub ttl: Duration,
@@ -60,8 +64,11 @@ fn token(args: TokenArgs, data_dir: &std::path::Path) -> anyhow::Result<String> 
     let key = generated_key(data_dir)?;
     // `--scope "a b"` is how scopes stand in the token, and means the same as two of them.
     let scopes = args.scopes.iter().flat_map(|scope| scope.split_whitespace()).map(str::to_owned).collect();
-    let request =
-        TokenRequest { subject: args.sub, scopes, tenant: args.tenant, lifetime: args.ttl, claims: Map::new() };
+    let claims = match args.audiences.is_empty() {
+        true => Map::new(),
+        false => Map::from_iter([("aud".to_owned(), args.audiences.into())]),
+    };
+    let request = TokenRequest { subject: args.sub, scopes, tenant: args.tenant, lifetime: args.ttl, claims };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     Ok(sign(&key, &request, now.as_secs())?)
 }
@@ -69,7 +76,8 @@ fn token(args: TokenArgs, data_dir: &std::path::Path) -> anyhow::Result<String> 
 /// An hour for a user without scopes, for this machine's own terminal.
 pub(crate) fn sign_for(subject: &str, data_dir: &std::path::Path) -> anyhow::Result<String> {
     let ttl = Duration::from_secs(60 * 60);
-    token(TokenArgs { sub: subject.to_owned(), scopes: Vec::new(), tenant: None, ttl, data_dir: None }, data_dir)
+    let (sub, scopes, audiences) = (subject.to_owned(), Vec::new(), Vec::new());
+    token(TokenArgs { sub, scopes, tenant: None, audiences, ttl, data_dir: None }, data_dir)
 }
 
 pub(crate) fn default_data_dir() -> PathBuf {

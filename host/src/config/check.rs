@@ -118,8 +118,12 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
     let limits = settings::limits(reader, "limits");
     let sessions = settings::sessions(reader, "sessions");
     let topics = settings::topics(reader, "topics");
+    let tools = settings::tools(reader, "tools");
+    let resources = settings::resources(reader, "resources");
+    let prompts = settings::prompts(reader, "prompts");
     let state = settings::state(reader, "state");
     let heartbeat = settings::heartbeat(reader, "heartbeat");
+    let mcp = settings::mcp(reader, "mcp");
     let logging = settings::logging(reader, "logging");
     let plugin_defaults = read_plugin(reader, PLUGIN_DEFAULTS);
     let names: Vec<String> = reader.raw.plugins.keys().cloned().collect();
@@ -137,8 +141,12 @@ fn read_config(reader: &mut Reader<'_>) -> Option<Config> {
         limits: limits?,
         sessions: sessions?,
         topics: topics?,
+        tools: tools?,
+        resources: resources?,
+        prompts: prompts?,
         state: state?,
         heartbeat: heartbeat?,
+        mcp: mcp?,
         logging: logging?,
         plugin_defaults: plugin_defaults?,
         plugins: plugins.into_iter().map(|(plugin, name)| Some((name, plugin?))).collect::<Option<_>>()?,

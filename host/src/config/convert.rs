@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Du
 use switchboard_protocol::MessageType;
 
 use super::{
-    HandoverRule, Isolation, KeySource, LogFormat, OnUserLimit, OriginPattern, Rate,
+    HandoverRule, Isolation, KeySource, LogFormat, OnUserLimit, OriginPattern, Rate, SealKey, SecretSource,
     fault::{Origin, nearest},
+    item_rule::{ItemRule, ItemRules},
+    mcp,
     rate::parse_type_rate,
     raw::{Located, Value},
     setting::{ALGORITHMS, Element, INTERFACES, Kind},
@@ -236,6 +238,8 @@ impl FromValue for Vec<String> {
                 Element::Interface => INTERFACES.contains(&text),
                 Element::Tool => text == "*" || is_tool_name(text),
                 Element::Topic => (1..=256).contains(&text.len()),
+                Element::ServiceAddress => mcp::is_service_address(text),
+                Element::Scope => mcp::is_scope(text),
                 _ => !text.is_empty(),
             };
             if fits { Ok(text.to_owned()) } else { Err((format!("holds {}", quoted(text)), help_for(*of, text))) }
@@ -303,6 +307,16 @@ impl FromValue for Arc<TopicRules> {
     }
 }
 
+impl FromValue for Arc<ItemRules> {
+    fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
+        let help = || format!("allowed: a list of {}", Element::ItemRule.allowed());
+        let list = each(written, kind, |_, text| {
+            ItemRule::parse(text).map_err(|problem| (format!("the rule {} {problem}", quoted(text)), help()))
+        })?;
+        ItemRules::new(list).map(Self::new).or_else(|problem| wrong(written, problem, help()))
+    }
+}
+
 impl FromValue for Vec<KeySource> {
     fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
         // What is wrong is not quoted: it may be a key itself.
@@ -334,6 +348,21 @@ fn key_source(item: &Located, text: &str) -> Result<KeySource, &'static str> {
     jwks_url(text)
 }
 
+impl FromValue for Vec<SealKey> {
+    fn from_value(written: &Located, kind: &Kind) -> Converted<Self> {
+        // What is wrong is not quoted: it may be a key itself.
+        let help = || format!("allowed: a list of {}", Element::SealKey.allowed());
+        let unfit = |problem: &str| (problem.to_owned(), help());
+        each(written, kind, |item, text| match key_source(item, text) {
+            Ok(KeySource::Generated) => Ok(SealKey::Generated),
+            Ok(KeySource::File(path)) => Ok(SealKey::Secret(SecretSource::File(path))),
+            Ok(KeySource::Environment(name)) => Ok(SealKey::Secret(SecretSource::Environment(name))),
+            Ok(KeySource::JwksUrl(_)) => Err(unfit("holds an entry that is none of the allowed forms")),
+            Err(problem) => Err(unfit(problem)),
+        })
+    }
+}
+
 /// As shells let variables be called.
 pub(super) fn is_variable_name(name: &str) -> bool {
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -357,7 +386,7 @@ fn jwks_url(text: &str) -> Result<KeySource, &'static str> {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

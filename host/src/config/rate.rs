@@ -53,7 +53,7 @@ impl Rate {
     /// # Errors
     ///
     /// What is wrong with it, as a clause that follows the text.
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut words = text.split_whitespace();
         let rate = words.next().ok_or("has no rate behind the `=`")?;
         let (count, unit) = rate.split_once('/').ok_or_else(|| format!("has the rate {rate:?} without a unit"))?;

@@ -365,6 +365,7 @@ mod tests {
             plugin_dir = "b"
             drain_timeout = "1s"
             reconnect_window = "1s"
+            seal_keys = ["env:SEALS"]
             [limits]
             max_kept_instances = 1
             max_kept_instance_bytes = 65536

@@ -78,22 +78,36 @@ pub(crate) enum SecretFault {
 impl Secret {
     /// Reads the value as it is now, behind its prefix. It is marked so that it is not shown by `Debug`.
     pub fn read(&self) -> Result<HeaderValue, SecretFault> {
-        let (value, origin) = match &self.value {
-            SecretSource::Environment(name) => {
-                let value = std::env::var_os(name).ok_or_else(|| SecretFault::NotSet(name.clone()))?;
-                (value.into_encoded_bytes(), format!("the environment variable {name}"))
-            }
-            SecretSource::File(path) => (read_file(path)?, format!("the file {}", path.display())),
-        };
-        // Editors and `echo` end files with a newline that nobody means.
-        let value = value.trim_ascii();
-        if value.is_empty() {
-            return Err(SecretFault::Empty(origin));
-        }
-        let line = [self.prefix.as_bytes(), value].concat();
-        let mut header = HeaderValue::from_bytes(&line).map_err(|_| SecretFault::NoHeader(origin))?;
+        let line = [self.prefix.as_bytes(), &self.value.read()?].concat();
+        let mut header = HeaderValue::from_bytes(&line).map_err(|_| SecretFault::NoHeader(self.value.to_string()))?;
         header.set_sensitive(true);
         Ok(header)
+    }
+}
+
+impl SecretSource {
+    /// The value as it is now, which is not empty.
+    pub fn read(&self) -> Result<Vec<u8>, SecretFault> {
+        let value = match self {
+            Self::Environment(name) => {
+                std::env::var_os(name).ok_or_else(|| SecretFault::NotSet(name.clone()))?.into_encoded_bytes()
+            }
+            Self::File(path) => read_file(path)?,
+        };
+        // Editors and `echo` end files with a newline that nobody means.
+        match value.trim_ascii() {
+            [] => Err(SecretFault::Empty(self.to_string())),
+            value => Ok(value.to_vec()),
+        }
+    }
+}
+
+impl std::fmt::Display for SecretSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Environment(name) => write!(f, "the environment variable {name}"),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+        }
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Header,
     /// A text that may be empty.
     Prefix,
+    /// May be empty.
+    Resource,
 }
 
 /// What a list can hold.
@@ -58,6 +60,7 @@ pub(crate) enum Kind {
 pub(crate) enum Element {
     Text,
     Key,
+    SealKey,
     Algorithm,
     Origin,
     Interface,
@@ -67,6 +70,10 @@ pub(crate) enum Element {
     Network,
     TypeRate,
     TopicRule,
+    ServiceAddress,
+    Scope,
+    HostName,
+    ItemRule,
 }
 
 impl Kind {
@@ -108,6 +115,9 @@ impl Kind {
             Self::Prefix => {
                 "a string of at most 24 visible characters, such as \"Bearer \"; it can be empty".to_owned()
             }
+            Self::Resource => {
+                "an https:// address (http:// only on this machine) without a query or a fragment, such as \"https://example.com/mcp\"; it can be empty".to_owned()
+            }
         }
     }
 }
@@ -118,6 +128,7 @@ impl Element {
         match self {
             Self::Text => "strings that are not empty".to_owned(),
             Self::Key => "keys, each \"generated\", \"file:PATH\", \"env:NAME\" or the https:// address of a JWKS (http:// only on this machine)".to_owned(),
+            Self::SealKey => "secrets, each \"generated\", \"file:PATH\" or \"env:NAME\"".to_owned(),
             Self::Algorithm => format!("algorithms: {}", ALGORITHMS.join(", ")),
             Self::Origin => "origins: scheme://host, with `:PORT` or `:*`, and `*.` before the host for all below it; `null`; `*` for any".to_owned(),
             Self::Interface => format!("interfaces: {}", INTERFACES.join(", ")),
@@ -126,10 +137,14 @@ impl Element {
                 "rates, each `TYPE = N/s`, `N/min` or `N/h`, and `burst N` for how many may come at once (else N), such as \"user_message = 5/s burst 20\"".to_owned()
             }
             Self::TopicRule => "rules: `allow` or `deny`, then `subscribe`, `publish` or `all`, then a pattern of topics, then perhaps `if scope NAME` or `if claim NAME = VALUE`, and more of these after `and`".to_owned(),
+            Self::ItemRule => "rules: a pattern, in which `*` is any text, then perhaps `scope NAME` (several times, if all are needed), `rate N/s`, `N/min` or `N/h` and `burst N`, `concurrent N`, `timeout TIME`, such as \"files__* scope files.read rate 5/s burst 20\"".to_owned(),
             Self::Host => {
                 "hosts: a name, `*.` and a name for all below it, or an address; with `:PORT` if it is not the usual one, and `http://` before it if it is not https".to_owned()
             }
             Self::Network => "networks, such as \"10.0.0.0/8\" or \"fd00::/8\"".to_owned(),
+            Self::ServiceAddress => "https:// addresses (http:// only on this machine)".to_owned(),
+            Self::Scope => "scopes, in the characters of RFC 6749, section 3.3".to_owned(),
+            Self::HostName => "hosts without ports: a name or an address, `*.` and a name for all below it, or `*` for any".to_owned(),
             Self::Topic => "topics or patterns (1 to 256 bytes; `*` is one level, `**` the rest)".to_owned(),
         }
     }
@@ -151,6 +166,12 @@ pub(crate) const INTERFACES: &[&str] = &[
     "toolbox",
     "runs",
     "host-info",
+    "requests",
+    "seals",
+    "inputs",
+    "progress",
+    "catalogue",
+    "changes",
     "wasi",
     HTTP,
 ];

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::{
     AuthConfig, CanaryConfig, Grants, HealthConfig, HeartbeatConfig, InstanceConfig, LimitConfig, LoggingConfig,
-    PluginLimits, ServerConfig, SessionConfig, StateConfig, TopicConfig,
+    McpConfig, PluginLimits, PromptConfig, ResourceConfig, ServerConfig, SessionConfig, StateConfig, ToolConfig,
+    TopicConfig,
     rate::MAX_RATE,
     reader::Reader,
     setting::{ENVIRONMENTS, Element, Kind, Setting},
@@ -104,6 +105,7 @@ section! { SERVER, server -> ServerConfig;
     plugin_dir fixed: Kind::Folder, r#""plugins""#, "Where components (`NAME.wasm`) are dropped. The folder is watched.";
     drain_timeout fixed: time(0, 3_600), r#""20s""#, "How long handlers and queues may take to finish after SIGTERM. Less than the 30 seconds after which Kubernetes kills.";
     reconnect_window fixed: time(0, 600), r#""10s""#, "Over how long clients are asked to spread their return, so that they do not all come at once.";
+    seal_keys fixed: some(Element::SealKey), r#"["generated"]"#, "What plugins' sealed texts are encrypted with, such as the `requestState` that an MCP client brings back: by the first, and read with all, so that an old one can stay for a while. `generated` is a random one in the data folder. Hosts that share clients share a secret of 32 bytes or more.";
 }
 
 section! { AUTH, auth -> AuthConfig;
@@ -151,7 +153,7 @@ section! { LIMITS, limits -> LimitConfig;
     max_subscriptions: count(1, 100_000), "128", "Topics and patterns that one session is subscribed to.";
     topic_history: count(0, 100_000), "100", "Publications that are kept for each topic, in memory.";
     max_kept_instances fixed: count(0, MAX_KEPT), "1000", "Instances of plugins that may wait for their next call, in all: those of sessions, shared ones, and ones that were started ahead. Address space is reserved for as many when the process starts.";
-    max_kept_instance_bytes fixed: bytes(0, 256 * GIB), r#""1GiB""#, "Their linear memory, and what instances of sessions left behind for the next one. Beyond it, they are put away after the call.";
+    max_kept_instance_bytes fixed: bytes(0, 256 * GIB), r#""1GiB""#, "Their linear memory, and what instances of sessions left behind for the next one. Beyond it, they are put away after the call. Those that say meanwhile what they leave behind may have as much again.";
     max_plugin_calls fixed: count(1, MAX_CALLS), "1000", "Calls into plugins at one time, in all. Address space is reserved for as many when the process starts.";
 }
 
@@ -173,6 +175,18 @@ section! { TOPICS, topics -> TopicConfig;
     max_per_user: count(1, MANY), "10000", "Topics that exist because one user was the first to publish or subscribe. A tenth of what a process holds; a service that writes to each user's own topic needs as many as there are users.";
 }
 
+section! { TOOLS, tools -> ToolConfig;
+    rules: list(Element::ItemRule), "[]", "What a user needs for a tool, and how often they may call it, such as `\"files__delete* scope files.write rate 5/min concurrent 1 timeout 10s\"`; the first whose pattern fits decides. A pattern with `__` is held against `PLUGIN__TOOL`, any other against the plugin's own name for the tool. Tools for which a user's token lacks a scope are not listed to them. Rates and numbers are for each user and tool; `timeout` shortens the plugin's `deadline`. None: every user may call every tool.";
+}
+
+section! { RESOURCES, resources -> ResourceConfig;
+    rules: list(Element::ItemRule), "[]", "The same for resources. Patterns are held against the URI, and in lists of templates against the template; a template's own rule holds for what is read by it as well. Rates and numbers are for each user and rule.";
+}
+
+section! { PROMPTS, prompts -> PromptConfig;
+    rules: list(Element::ItemRule), "[]", "The same for prompts, with patterns as for tools.";
+}
+
 section! { STATE, state -> StateConfig;
     flush_interval: time(0, 60), r#""100ms""#, "How long what plugins remember for users and for themselves may be in memory alone before it is written to the disk, all changes together. A process that is killed loses at most this and what was being written; an orderly end loses nothing. `0s`: written as fast as the disk goes.";
     max_bytes: bytes(0, 1_024 * GIB), r#""1GiB""#, "All of that, for all users and plugins: keys, values, and 64 bytes for each entry. The file can be twice as large. Beyond it, what would add to it is refused.";
@@ -183,6 +197,15 @@ section! { STATE, state -> StateConfig;
 section! { HEARTBEAT, heartbeat -> HeartbeatConfig;
     interval: time(100, 600), r#""25s""#, "How often an idle socket hears something. Shorter than the 30 seconds after which the strictest proxies cut.";
     grace: time(200, 3_600), r#""60s""#, "Silence for this long closes the socket with 4202. Two heartbeats may be lost.";
+}
+
+section! { MCP, mcp -> McpConfig;
+    resource: Kind::Resource, r#""""#, "The address of `/mcp` as clients know it, such as `https://example.com/mcp`. If it is set, a token has to name it (or one of `auth.audiences`) in `aud` to be accepted there (RFC 8707), and it is what clients are told (RFC 9728). Not set: the address that the client asked, and `auth.audiences` alone decides.";
+    authorization_servers: list(Element::ServiceAddress), "[]", "Where clients get tokens for `/mcp`: the issuers of RFC 8414. Empty: those of `auth.issuers` that are addresses.";
+    scopes_supported: list(Element::Scope), "[]", "Scopes that clients are told to ask for. What a tool needs is told when it is called without.";
+    allowed_hosts: list(Element::HostName), "[]", "Host headers under which `/mcp` answers, beside this machine's own names and addresses and the host of `mcp.resource`. A page that points its own name here (DNS rebinding) is refused by it; behind a proxy, name what the proxy sends.";
+    session_idle: time(1_000, 604_800), r#""30m""#, "How long a session of a client with a handshake (revisions up to 2025-11-25) is kept without a request or a stream. Its client then begins another.";
+    max_sessions_per_user: count(1, 10_000), "32", "Such sessions of one user; beyond it, the one that was not used for the longest time ends. More than a person has windows open.";
 }
 
 section! { LOGGING, logging -> LoggingConfig;
@@ -258,7 +281,7 @@ section! { PLUGIN_CANARY, plugin_canary -> CanaryConfig;
 }
 
 section! { PLUGIN_GRANTS, plugin_grants -> Grants;
-    interfaces: list(Element::Interface), r#"["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info", "wasi"]"#, "What the plugin may import. All of the contract but `http`: none of it reaches beyond the caller's own rights. `http` is granted by naming `hosts`. `wasi` is what components of other languages stand on: no files, no sockets, no environment, its output in the log; its clocks take `clock`, and its random numbers `random`.";
+    interfaces: list(Element::Interface), r#"["messages", "topics", "state", "settings", "logging", "clock", "random", "toolbox", "runs", "host-info", "requests", "seals", "inputs", "progress", "catalogue", "changes", "wasi"]"#, "What the plugin may import. All of the contract but `http`: none of it reaches beyond the caller's own rights. `http` is granted by naming `hosts`. `wasi` is what components of other languages stand on: no files, no sockets, no environment, its output in the log; its clocks take `clock`, and its random numbers `random`.";
     tools: list(Element::Tool), r#"["*"]"#, "Tools of other plugins that it may call, with the caller's rights.";
     send_to_others: Kind::Switch, "false", "Whether it may send to connections and users other than the caller's. Off: this is the one right that reaches people who did not ask.";
     topics: list(Element::Topic), r#"["**"]"#, "Topics that it may use.";
@@ -277,12 +300,20 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { path: "limits", sentence: "What clients may use.", settings: LIMITS },
     Section { path: "sessions", sentence: "What outlives a socket.", settings: SESSIONS },
     Section { path: "topics", sentence: "Who may use which topics, and how long they remember.", settings: TOPICS },
+    Section { path: "tools", sentence: "Who may call which tools of plugins, and how often.", settings: TOOLS },
+    Section {
+        path: "resources",
+        sentence: "Who may read which resources of plugins, and how often.",
+        settings: RESOURCES,
+    },
+    Section { path: "prompts", sentence: "Who may get which prompts of plugins, and how often.", settings: PROMPTS },
     Section {
         path: "state",
         sentence: "What plugins remember. Each plugin's share for one owner is `max_state_bytes` in its limits.",
         settings: STATE,
     },
     Section { path: "heartbeat", sentence: "How a lost peer is noticed.", settings: HEARTBEAT },
+    Section { path: "mcp", sentence: "The Model Context Protocol over HTTP, at `/mcp`.", settings: MCP },
     Section { path: "logging", sentence: "What is logged, and how.", settings: LOGGING },
     Section {
         path: PLUGIN_DEFAULTS,

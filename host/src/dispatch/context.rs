@@ -7,7 +7,9 @@ use std::{
 
 use switchboard_protocol::{ClientMessage, MessageType, unix_seconds};
 
+use super::work::Work;
 use crate::{
+    auth::Principal,
     config::Config,
     plugin::{
         GuestMessage, PluginVersion,
@@ -23,6 +25,8 @@ use crate::{
 /// A message on its way to its handler: owned, because it may have to wait for its turn.
 pub(crate) struct Request {
     pub version: Arc<PluginVersion>,
+    /// Who sent it, as they were then.
+    principal: Arc<Principal>,
     pub message_type: MessageType,
     payload: Box<str>,
     id: Option<Box<str>>,
@@ -33,9 +37,15 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub fn new(message: &ClientMessage<'_>, version: Arc<PluginVersion>, received: Instant) -> Self {
+    pub fn new(
+        message: &ClientMessage<'_>,
+        version: Arc<PluginVersion>,
+        principal: Arc<Principal>,
+        received: Instant,
+    ) -> Self {
         Self {
             version,
+            principal,
             message_type: message.message_type.clone(),
             payload: message.payload_text().into(),
             id: message.id.as_deref().map(Into::into),
@@ -77,19 +87,17 @@ impl Request {
 
 /// The context of a call that a client's message causes. Its time begins now: waiting for a turn is
 /// not held against the plugin.
-pub(crate) fn of_message(
-    config: &Config,
-    session: &Session,
-    request: &Request,
-    effects: Arc<dyn Effects>,
-) -> CallContext {
+pub(super) fn of_message(config: &Config, session: &Session, request: &Request, work: Arc<Work>) -> CallContext {
+    let deadline = deadline(config, &request.version);
+    let transport = if session.has_sockets() { Transport::Websocket } else { Transport::StreamableHttp };
     CallContext {
-        caller: caller(session, Transport::Websocket),
         correlation_id: request.correlation_id.clone(),
-        deadline: deadline(config, &request.version),
-        chain: Vec::new(),
-        run: None,
-        effects,
+        request: Some(work.clone()),
+        ..CallContext::new(
+            Caller { principal: request.principal.clone(), ..caller(session, transport) },
+            deadline,
+            work,
+        )
     }
 }
 
@@ -101,7 +109,7 @@ pub(crate) fn of_event(
     effects: Arc<dyn Effects>,
 ) -> CallContext {
     let deadline = deadline(config, version);
-    CallContext { caller, correlation_id: None, deadline, chain: Vec::new(), run: None, effects }
+    CallContext::new(caller, deadline, effects)
 }
 
 pub(crate) fn caller(session: &Session, transport: Transport) -> Caller {
@@ -110,6 +118,7 @@ pub(crate) fn caller(session: &Session, transport: Transport) -> Caller {
         session_id: session.id.clone(),
         principal: session.principal(),
         transport,
+        through: None,
     }
 }
 

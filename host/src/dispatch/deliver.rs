@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{json, value::RawValue};
 use switchboard_protocol::{MessageType, ServerMessage};
 
-use super::{Parts, context::Request, handling::Asker, lifecycle::Lifecycle, reply::Reply};
+use super::{Parts, changes::Changes, handling::Asker, lifecycle::Lifecycle, reply::Reply};
 use crate::{
     config::LiveConfig,
     plugin::{
@@ -25,9 +25,10 @@ use crate::{
             TopicMember, TopicPosition, TopicPublication, TopicSubscription, Unreachable,
         },
         failure::CallFailure,
+        offers::{Kind, Offers},
     },
     session::{
-        Frame, Session, Sessions,
+        Frame, Session, Sessions, Volatile,
         answers::{Answers, StoredAnswer},
     },
     telemetry::{Metrics, metrics::Code},
@@ -47,7 +48,8 @@ pub(crate) struct Deliver {
     pub(super) run: Arc<str>,
     /// Those before it whose sessions may be here.
     pub(super) earlier_runs: ArcSwap<Vec<Arc<str>>>,
-    toolbox: Arc<Toolbox>,
+    pub(super) changes: Changes,
+    pub(super) toolbox: Arc<Toolbox>,
     started: Instant,
     /// Itself, to be handed to the calls that it causes.
     pub(super) this: Weak<Self>,
@@ -60,6 +62,7 @@ impl Deliver {
             topics: Topics::new(run.clone(), parts.metrics.subscriptions.clone(), parts.config.clone()),
             answers: Answers::new(parts.metrics.clone()),
             lifecycle: Lifecycle::new(parts.tasks),
+            changes: Changes::default(),
             config: parts.config,
             metrics: parts.metrics,
             plugins: parts.plugins,
@@ -88,7 +91,7 @@ impl Deliver {
         correlation_id: Option<&str>,
     ) -> Option<u64> {
         match ServerMessage::new(message_type, payload).answering(correlation_id).encode() {
-            Ok(bytes) => session.push(Frame::kept(bytes)).ok(),
+            Ok(bytes) => session.push_to(correlation_id, Frame::kept(bytes)).ok(),
             Err(problem) => {
                 tracing::error!(%problem, message_type, "a message of the host cannot be written");
                 None
@@ -117,11 +120,12 @@ impl Deliver {
             tracing::warn!(%problem, "an emission is not JSON");
             Unreachable
         })?;
-        let volatile = (emission.delivery == Delivery::Volatile).then(|| emission.message_type.clone());
+        let is_volatile = emission.delivery == Delivery::Volatile;
+        let volatile = is_volatile.then(|| Volatile::Type(emission.message_type.clone()));
         let frame = Frame { bytes, volatile };
         // One that a session can never hold would end it.
         let able = receivers.iter().filter(|session| session.can_hold(frame.bytes.len()));
-        let numbers = able.filter_map(|session| session.push(frame.clone()).ok());
+        let numbers = able.filter_map(|session| session.push_to(correlation_id, frame.clone()).ok());
         let (reached, last) = numbers.fold((0, None), |(reached, _), seq| (reached + 1, Some(seq)));
         last.map(|seq| (reached, seq)).ok_or(Unreachable)
     }
@@ -177,7 +181,10 @@ impl Effects for Deliver {
     }
 
     fn list_tools<'a>(&'a self, context: &'a CallContext) -> BoxFuture<'a, Result<String, ToolError>> {
-        Box::pin(async move { self.toolbox.list(&self.plugins.registry(), context).await })
+        Box::pin(async move {
+            let listed = self.toolbox.list(&self.plugins.registry(), context, Kind::Tools).await?;
+            Ok(listed.items.to_string())
+        })
     }
 
     fn call_tool<'a>(
@@ -187,6 +194,10 @@ impl Effects for Deliver {
         arguments: String,
     ) -> BoxFuture<'a, Result<String, ToolError>> {
         Box::pin(async move { self.toolbox.call(&self.plugins.registry(), context, name, arguments).await })
+    }
+
+    fn offers(&self) -> Option<&dyn Offers> {
+        Some(self)
     }
 
     fn stats(&self) -> String {
@@ -218,11 +229,15 @@ impl Deliver {
 }
 
 /// The frame of a plugin's answer, if it can be one.
-pub(super) fn answer(session: &Session, request: &Request, answer: &GuestMessage) -> Result<Frame, CallFailure> {
+pub(super) fn answer(
+    session: &Session,
+    correlation_id: Option<&str>,
+    answer: &GuestMessage,
+) -> Result<Frame, CallFailure> {
     if answer.message_type.is_reserved() {
         return Err(CallFailure::AnswerInvalid(format!("the type {:?} belongs to the host", answer.message_type)));
     }
-    let correlation_id = answer.correlation_id.as_deref().or(request.correlation_id.as_deref());
+    let correlation_id = answer.correlation_id.as_deref().or(correlation_id);
     let bytes = encode(&answer.message_type, &answer.payload, correlation_id)
         .map_err(|problem| CallFailure::AnswerInvalid(problem.to_string()))?;
     if !session.can_hold(bytes.len()) {
@@ -233,7 +248,11 @@ pub(super) fn answer(session: &Session, request: &Request, answer: &GuestMessage
     Ok(Frame::kept(bytes))
 }
 
-fn encode(message_type: &MessageType, payload: &str, correlation_id: Option<&str>) -> serde_json::Result<Bytes> {
+pub(super) fn encode(
+    message_type: &MessageType,
+    payload: &str,
+    correlation_id: Option<&str>,
+) -> serde_json::Result<Bytes> {
     let payload: &RawValue = serde_json::from_str(payload)?;
     Ok(ServerMessage::new(message_type.as_str(), payload).answering(correlation_id).encode()?.into())
 }

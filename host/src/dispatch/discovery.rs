@@ -14,7 +14,7 @@ impl Dispatcher {
             version: env!("CARGO_PKG_VERSION").into(),
             protocol_version: PROTOCOL_VERSION.into(),
             subprotocols: vec![SUBPROTOCOL.into(), SUBPROTOCOL_MCP.into()],
-            endpoints: Endpoints { websocket: "/ws".into(), ticket: "/ws/ticket".into() },
+            endpoints: Endpoints { websocket: "/ws".into(), ticket: "/ws/ticket".into(), mcp: "/mcp".into() },
             limits: limits(&config),
             heartbeat_interval_ms: millis(config.heartbeat.interval),
             message_types: registry.handlers().into_iter().map(handled_type).collect(),

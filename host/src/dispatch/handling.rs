@@ -2,11 +2,10 @@
 //! remembered for a repeat, whatever happens to the call.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Instant, SystemTime},
 };
 
-use futures_util::future::BoxFuture;
 use switchboard_protocol::{ClientMessage, ErrorCode, MessageType, unix_seconds};
 
 use super::{
@@ -14,21 +13,26 @@ use super::{
     context::Request,
     deliver::{self, Deliver},
     reply::{self, Reply},
+    work::{Over, Work, Working},
 };
 use crate::{
-    plugin::{
-        GuestMessage,
-        effects::{
-            CallContext, Caller, Effects, Emission, SubscribeOptions, Target, ToolError, TopicError, TopicMember,
-            TopicPosition, TopicPublication, TopicSubscription, Unreachable,
-        },
-        failure::CallFailure,
-    },
+    plugin::{GuestMessage, failure::CallFailure},
     session::{
         Session,
         answers::{Begun, Bounds, Key, Origin, Remembered, StoredAnswer, Ticket},
+        exchange::End,
+        requests::OpenRequest,
     },
 };
+
+/// The word for a message in metrics that its client, or another message, called off.
+pub(super) const CANCELLED: &str = "cancelled";
+
+/// What was sent last to the caller, and its number: the answer of a handler that has no other.
+pub(super) type Last = Option<(StoredAnswer, u64)>;
+
+/// How a call ended; `None` if it was interrupted.
+pub(super) type Outcome = Option<Result<Option<GuestMessage>, CallFailure>>;
 
 /// Who waits for the same answer.
 #[derive(Debug, Clone)]
@@ -41,11 +45,12 @@ pub(super) struct Asker {
 /// that nobody knows.
 pub(super) struct Handling {
     pub session: Arc<Session>,
-    deliver: Arc<Deliver>,
-    correlation_id: Option<Arc<str>>,
+    pub request: Arc<OpenRequest>,
+    pub last: Last,
+    pub(super) deliver: Arc<Deliver>,
+    message_type: MessageType,
     /// `None` for a message that is not remembered.
     ticket: Option<Ticket<Asker>>,
-    last: Arc<LastEmission>,
     stage: Stage,
 }
 
@@ -71,10 +76,11 @@ impl Dispatcher {
         };
         Some(Handling {
             session: session.clone(),
+            request: session.open_request(correlation_id),
+            last: None,
             deliver: self.deliver.clone(),
-            correlation_id,
+            message_type: request.message_type.clone(),
             ticket,
-            last: Arc::default(),
             stage: Stage::Waits,
         })
     }
@@ -113,74 +119,154 @@ impl Dispatcher {
 
 impl Handling {
     /// The call begins. Returns what it acts through.
-    pub fn start(&mut self) -> Arc<dyn Effects> {
+    pub fn start(&mut self) -> Working {
         self.stage = Stage::Runs;
-        if self.ticket.is_none() {
-            return self.deliver.clone();
-        }
-        Arc::new(Recording { deliver: self.deliver.clone(), last: self.last.clone() })
+        let (deliver, session) = (self.deliver.clone(), self.session.clone());
+        Working(Work::new(deliver, session, self.request.clone(), self.ticket.is_some()))
     }
 
-    /// The handler's answer. Returns the word for it in metrics.
-    pub fn answer(mut self, request: &Request, answer: GuestMessage) -> &'static str {
-        match deliver::answer(&self.session, request, &answer) {
+    /// The call has ended. Returns the word for it in metrics.
+    pub fn end(self, work: &Working, request: &Request, outcome: Outcome) -> &'static str {
+        let Over { resumed, leave, last, held } = work.0.end();
+        let Some(outcome) = outcome else {
+            // The one that it went on with was called off, or is told that nobody knows.
+            drop(resumed);
+            self.cancelled();
+            return CANCELLED;
+        };
+        let mut handling = match resumed {
+            Some(resumed) => {
+                self.silence();
+                resumed
+            }
+            None => self,
+        };
+        handling.last = last;
+        let (open, deliver) = (handling.request.clone(), handling.deliver.clone());
+        let send_held = || {
+            for (caller, emission) in held {
+                if open.is_ended() || deliver.emit(&caller, &emission).is_err() {
+                    return;
+                }
+            }
+        };
+        if let (Ok(None), Some(leave)) = (&outcome, leave) {
+            let word = handling.leave(leave);
+            send_held();
+            return word;
+        }
+        send_held();
+        match outcome {
+            Ok(Some(answer)) => handling.answer(request, &answer),
+            Ok(None) => handling.silence(),
+            Err(failure) => handling.failure(request, &failure),
+        }
+    }
+
+    /// The handler's answer.
+    fn answer(mut self, request: &Request, answer: &GuestMessage) -> &'static str {
+        match deliver::answer(&self.session, self.request.correlation_id.as_deref(), answer) {
             Ok(frame) => {
                 let stored = self.ticket.as_ref().map(|_| stored(&answer.message_type, &answer.payload));
-                let session = self.session.clone();
-                self.tell(stored, false, || session.push(frame).ok());
-                "answered"
+                let (session, open) = (self.session.clone(), self.request.clone());
+                let push = || session.push_to(open.correlation_id.as_deref(), frame).ok();
+                self.tell(stored, false, End::Answered, push).map_or(CANCELLED, |()| "answered")
             }
             Err(failure) => self.failure(request, &failure),
         }
     }
 
     /// The handler said nothing more than it had sent already.
-    pub fn silence(mut self) -> &'static str {
-        let (stored, seq) = self.last.take();
-        self.tell(stored, false, || seq);
-        "silent"
+    fn silence(mut self) -> &'static str {
+        let (stored, seq) = self.last.take().unzip();
+        self.tell(stored, false, End::Silent, || seq).map_or(CANCELLED, |()| "silent")
     }
 
-    /// The sandbox has told the operator already. Returns the word for it in metrics.
-    pub fn failure(mut self, request: &Request, failure: &CallFailure) -> &'static str {
+    /// The sandbox has told the operator already.
+    fn failure(mut self, request: &Request, failure: &CallFailure) -> &'static str {
         match reply::call(failure, &request.version.name) {
-            Some(reply) => self.tell_error(reply),
+            Some(reply) => self.tell_error(reply).map_or(CANCELLED, |()| failure.outcome()),
             // The terminal event of the run has told it.
             None => {
                 self.silence();
+                failure.outcome()
             }
         }
-        failure.outcome()
     }
 
-    fn tell_error(&mut self, reply: Reply) {
-        let is_forgotten = reply.is_about_a_message_that_did_not_run();
-        let stored = self.ticket.as_ref().and_then(|_| {
-            let payload = serde_json::to_string(&reply.payload).ok()?;
-            Some(StoredAnswer {
-                message_type: ERROR.into(),
-                payload: payload.into(),
-                timestamp: reply.payload.timestamp,
-            })
-        });
-        let (deliver, session, correlation_id) =
-            (self.deliver.clone(), self.session.clone(), self.correlation_id.clone());
-        self.tell(stored, is_forgotten, || deliver.error(&session, reply, correlation_id.as_deref()));
+    /// No call has answered it: what its plugin gave for that is the answer.
+    pub fn otherwise(mut self, payload: String) {
+        let message_type = self.message_type.clone();
+        let answer = GuestMessage {
+            message_type,
+            payload,
+            id: None,
+            correlation_id: None,
+            timestamp: unix_seconds(SystemTime::now()),
+        };
+        match deliver::answer(&self.session, self.request.correlation_id.as_deref(), &answer) {
+            Ok(frame) => {
+                let stored = self.ticket.as_ref().map(|_| stored(&answer.message_type, &answer.payload));
+                let (session, open) = (self.session.clone(), self.request.clone());
+                let push = || session.push_to(open.correlation_id.as_deref(), frame).ok();
+                self.tell(stored, false, End::Answered, push);
+            }
+            // It was JSON when it was given, and is far smaller than what a session holds.
+            Err(_) => drop(self),
+        }
     }
 
-    /// It is in the record before the client hears of it, who may ask again at once.
-    fn tell(&mut self, stored: Option<StoredAnswer>, forget: bool, push: impl FnOnce() -> Option<u64>) {
+    /// Its request was called off, and nobody hears more of it; but who asks the same again is told that
+    /// nobody knows whether it took effect.
+    pub fn cancelled(mut self) {
         self.stage = Stage::Told;
+        self.request.finish();
+        self.close_ticket();
+    }
+
+    fn tell_error(&mut self, reply: Reply) -> Option<()> {
+        let is_forgotten = reply.is_about_a_message_that_did_not_run();
+        let stored = self.ticket.as_ref().and_then(|_| stored_error(&reply));
+        let (deliver, session, request) = (self.deliver.clone(), self.session.clone(), self.request.clone());
+        let push = || deliver.error(&session, reply, request.correlation_id.as_deref());
+        self.tell(stored, is_forgotten, End::Answered, push)
+    }
+
+    /// It is in the record before the client hears of it, who may ask again at once. `None`: the request
+    /// was called off before.
+    fn tell(
+        &mut self,
+        stored: Option<StoredAnswer>,
+        forget: bool,
+        how: End,
+        push: impl FnOnce() -> Option<u64>,
+    ) -> Option<()> {
+        self.stage = Stage::Told;
+        if !self.request.finish() {
+            self.close_ticket();
+            return None;
+        }
         let Some(ticket) = self.ticket.take() else {
             push();
-            return;
+            self.request.finished(how);
+            return Some(());
         };
         let key = ticket.key();
         let askers = if forget { ticket.forget() } else { ticket.finish(stored.clone(), None, Instant::now()) };
         if let Some(seq) = push().filter(|_| !forget) {
             self.deliver.answers.locate(key, seq);
         }
+        self.request.finished(how);
         self.deliver.answer_all(askers, stored);
+        Some(())
+    }
+
+    fn close_ticket(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let stored = stored_error(&reply::interrupted());
+            let askers = ticket.finish(stored.clone(), None, Instant::now());
+            self.deliver.answer_all(askers, stored);
+        }
     }
 }
 
@@ -188,10 +274,10 @@ impl Drop for Handling {
     fn drop(&mut self) {
         match self.stage {
             Stage::Told => {}
-            Stage::Runs => self.tell_error(reply::interrupted()),
+            Stage::Runs => drop(self.tell_error(reply::interrupted())),
             // There was no room for it, which the client is told by whoever found that out; or the host
             // stops before its turn has come.
-            Stage::Waits if self.session.handlers.is_abandoned() => self.tell_error(reply::not_begun()),
+            Stage::Waits if self.session.handlers.is_abandoned() => drop(self.tell_error(reply::not_begun())),
             Stage::Waits => {}
         }
     }
@@ -218,87 +304,12 @@ impl Deliver {
     }
 }
 
-fn stored(message_type: &MessageType, payload: &str) -> StoredAnswer {
+pub(super) fn stored(message_type: &MessageType, payload: &str) -> StoredAnswer {
     let timestamp = unix_seconds(SystemTime::now());
     StoredAnswer { message_type: message_type.as_str().into(), payload: payload.into(), timestamp }
 }
 
-/// What a call sent last to its caller: the answer of a handler that has no other.
-#[derive(Debug, Default)]
-struct LastEmission(Mutex<Option<(StoredAnswer, u64)>>);
-
-impl LastEmission {
-    fn note(&self, emission: StoredAnswer, seq: u64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((emission, seq));
-    }
-
-    fn take(&self) -> (Option<StoredAnswer>, Option<u64>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().unzip()
-    }
-}
-
-/// [`Deliver`], with an eye on what goes to the caller.
-struct Recording {
-    deliver: Arc<Deliver>,
-    last: Arc<LastEmission>,
-}
-
-impl Effects for Recording {
-    fn send(&self, caller: &Caller, emission: Emission) -> Result<u32, Unreachable> {
-        let note = (emission.to == Target::Caller).then(|| stored(&emission.message_type, &emission.payload));
-        let (reached, seq) = self.deliver.emit(caller, &emission)?;
-        if let Some(note) = note {
-            self.last.note(note, seq);
-        }
-        Ok(reached)
-    }
-
-    fn subscribe(
-        &self,
-        caller: &Caller,
-        topic: &str,
-        options: SubscribeOptions,
-    ) -> Result<TopicSubscription, TopicError> {
-        self.deliver.subscribe(caller, topic, options)
-    }
-
-    fn unsubscribe(&self, caller: &Caller, topic: &str) -> Result<bool, TopicError> {
-        self.deliver.unsubscribe(caller, topic)
-    }
-
-    fn publish(
-        &self,
-        caller: &Caller,
-        topic: &str,
-        message_type: MessageType,
-        payload: String,
-        exclude_caller: bool,
-    ) -> Result<(TopicPosition, u32), TopicError> {
-        self.deliver.publish(caller, topic, message_type, payload, exclude_caller)
-    }
-
-    fn members(&self, caller: &Caller, topic: &str) -> Result<Vec<TopicMember>, TopicError> {
-        self.deliver.members(caller, topic)
-    }
-
-    fn history(&self, caller: &Caller, topic: &str, limit: u32) -> Result<Vec<TopicPublication>, TopicError> {
-        self.deliver.history(caller, topic, limit)
-    }
-
-    fn list_tools<'a>(&'a self, context: &'a CallContext) -> BoxFuture<'a, Result<String, ToolError>> {
-        self.deliver.list_tools(context)
-    }
-
-    fn call_tool<'a>(
-        &'a self,
-        context: &'a CallContext,
-        name: &'a str,
-        arguments: String,
-    ) -> BoxFuture<'a, Result<String, ToolError>> {
-        self.deliver.call_tool(context, name, arguments)
-    }
-
-    fn stats(&self) -> String {
-        self.deliver.stats()
-    }
+fn stored_error(reply: &Reply) -> Option<StoredAnswer> {
+    let payload = serde_json::to_string(&reply.payload).ok()?;
+    Some(StoredAnswer { message_type: ERROR.into(), payload: payload.into(), timestamp: reply.payload.timestamp })
 }

@@ -62,7 +62,7 @@ impl Dispatcher {
         match self.auth.refresh(&session.connection_id(), &token, &current).await {
             Ok(principal) => {
                 let payload = json!({ "expires_at": principal.expires_at });
-                session.renew(Arc::new(principal));
+                self.renew(&session, Arc::new(principal));
                 self.end_if_revoked(&session);
                 self.deliver.host_message(&session, "token_refreshed", payload, correlation_id.as_deref());
             }

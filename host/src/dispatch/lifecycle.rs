@@ -120,6 +120,7 @@ impl Deliver {
     pub(super) fn forget(&self, session: &Session, reason: &'static str) {
         // A handler may have subscribed while the session ended.
         self.topics.forget_session(&session.id);
+        self.changes.session_ended(&session.id);
         // Before a choice of versions that was made for this session is forgotten with it.
         let registry = self.plugins.registry();
         self.plugins.forget_session(&session.id);

@@ -1,5 +1,5 @@
 //! What a graceful restart keeps: sessions with what their clients have yet to get, their
-//! subscriptions, what plugins remember for them, the record of handled messages, the topics' histories. Saved when the
+//! subscriptions and what they watch, what plugins remember for them, the record of handled messages, the topics' histories. Saved when the
 //! last handler has ended, and put back before the first socket of the next process.
 //!
 //! A process that is killed saves nothing; its clients are told so when they come back, because their
@@ -13,12 +13,13 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use switchboard_protocol::unix_seconds;
 
-use super::{Dispatcher, sessions::bounds};
+use super::{Dispatcher, changes::saved::SavedWatch, sessions::bounds};
 use crate::{
     plugin::state::SavedState,
     session::{
         Handlers, Session,
         answers::{Bounds, SavedAnswer},
+        requests::Requests,
         saved::{Home, SavedSession},
     },
     storage::{Row, Rows, Store, StoreError, Tables},
@@ -31,6 +32,7 @@ const EPOCHS: &str = "epochs";
 const SESSIONS: &str = "sessions";
 const SUBSCRIPTIONS: &str = "subscriptions";
 const TOPICS: &str = "topics";
+const WATCHES: &str = "watches";
 
 /// Earlier runs that are remembered: a session that outlived so many restarts is not looked for.
 const MAX_EPOCHS: usize = 64;
@@ -57,13 +59,18 @@ impl Dispatcher {
             let state = deliver.plugins.session_state(&session.id);
             if state.is_empty() { None } else { row(&session.id, &state) }
         };
-        let tables: [(&'static str, Rows<'_>); 6] = [
+        let watches = |session: &Arc<Session>| {
+            let watches = deliver.changes.export(&session.id);
+            if watches.is_empty() { None } else { row(&session.id, &watches) }
+        };
+        let tables: [(&'static str, Rows<'_>); 7] = [
             (ANSWERS, Box::new(numbered(answers))),
             (CONNECTION_STATE, Box::new(sessions.iter().filter_map(state))),
             (EPOCHS, Box::new(row("", &epochs).into_iter())),
             (SESSIONS, Box::new(sessions.iter().filter_map(|session| row(&session.id, &session.save(now))))),
             (SUBSCRIPTIONS, Box::new(sessions.iter().filter_map(subscriptions))),
             (TOPICS, Box::new(numbered(deliver.topics.export()))),
+            (WATCHES, Box::new(sessions.iter().filter_map(watches))),
         ];
         store.save(tables)?;
         Ok(sessions.len())
@@ -87,6 +94,11 @@ impl Dispatcher {
         for (session_id, subscriptions) in decoded(SUBSCRIPTIONS, tables.remove(SUBSCRIPTIONS)) {
             self.restore_subscriptions(&session_id, subscriptions);
         }
+        for (session_id, saved) in decoded::<Vec<SavedWatch>>(WATCHES, tables.remove(WATCHES)) {
+            if let Some(session) = deliver.sessions.by_id(&session_id) {
+                deliver.changes.restore(&session, saved);
+            }
+        }
         for (session_id, state) in decoded::<Vec<SavedState>>(CONNECTION_STATE, tables.remove(CONNECTION_STATE)) {
             // With a session that has ended, its state has, too.
             if deliver.sessions.by_id(&session_id).is_some() {
@@ -100,6 +112,7 @@ impl Dispatcher {
         let (deliver, config) = (&self.deliver, self.config.load());
         let home = Home {
             handlers: Handlers::new(config.limits.max_in_flight, self.connections.clone()),
+            requests: Requests::new(config.limits.max_in_flight),
             bounds: bounds(&config),
             detached: deliver.sessions.detached.clone(),
             conflated: deliver.metrics.conflated.clone(),

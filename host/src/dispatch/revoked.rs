@@ -24,7 +24,11 @@ impl Dispatcher {
         match session.connection() {
             // Its end is the session's, too.
             Some(connection) => connection.close(CloseCode::TokenRevoked),
-            None => self.deliver.end_detached(session),
+            None if session.has_sockets() => self.deliver.end_detached(session),
+            None => {
+                self.end_session(session, "closed");
+                true
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     session::{
         Attachment, Connection, Handlers, Parts, Session,
         core::{Core, ResumeRequest, Resumption},
+        requests::Requests,
         ring::{Bounds, Ring},
         token::{self, TokenDigest},
     },
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// Frames that wait for one client. Small frames cost more than their bytes; this bounds the rest.
-const MAX_WAITING_FRAMES: usize = 16_384;
+pub(super) const MAX_WAITING_FRAMES: usize = 16_384;
 
 /// `ss_` and 128 bits in hexadecimal digits.
 const SESSION_ID_LENGTH: usize = 3 + 32;
@@ -58,10 +59,11 @@ impl Dispatcher {
         let resume_token = token::new_token();
         let core = Core::new(Ring::new(bounds(&config)), &deliver.run, TokenDigest::of(&resume_token));
         let parts = Parts {
-            id: format!("ss_{:0width$x}", rand::random::<u128>(), width = SESSION_ID_LENGTH - 3).into(),
+            id: new_session_id(),
             principal,
             resumable,
             handlers: Handlers::new(config.limits.max_in_flight, self.connections.clone()),
+            requests: Requests::new(config.limits.max_in_flight),
             core,
             detached: deliver.sessions.detached.clone(),
             conflated: deliver.metrics.conflated.clone(),
@@ -148,7 +150,7 @@ impl Dispatcher {
             (before, complete)
         };
         let replay = session.resume(asked, TokenDigest::of(&next), window, connection, announce)?;
-        session.renew(principal);
+        self.renew(&session, principal);
         // The token may have been revoked after it was verified.
         self.end_if_revoked(&session);
         sessions.moved(&session, &replay.moved_from);
@@ -274,7 +276,7 @@ impl Deliver {
 
     /// A session has ended: once its last handler has, too, nothing of it is left. Says whether this is
     /// the first that is heard of it.
-    fn forget_session(&self, session: &Arc<Session>) -> bool {
+    pub(super) fn forget_session(&self, session: &Arc<Session>) -> bool {
         if !self.sessions.remove(session) {
             return false;
         }
@@ -321,6 +323,10 @@ fn encode(message_type: &str, payload: impl Serialize) -> Bytes {
 
 fn is_same_user(one: &Principal, other: &Principal) -> bool {
     one.subject == other.subject && one.tenant == other.tenant
+}
+
+pub(super) fn new_session_id() -> Arc<str> {
+    format!("ss_{:0width$x}", rand::random::<u128>(), width = SESSION_ID_LENGTH - 3).into()
 }
 
 pub(super) fn bounds(config: &Config) -> Bounds {

@@ -1,9 +1,14 @@
-//! A tool called on behalf of a session, without an agent or a protocol in between: for those who test tools.
+//! Tools without an agent or a protocol in between: called on behalf of a session, for those who test tools, and what
+//! HTTP has to know of them.
 
 use std::{sync::Arc, time::Instant};
 
 use super::{Dispatcher, context};
-use crate::plugin::effects::{CallContext, Effects, ToolError, Transport};
+use crate::{
+    auth::Principal,
+    plugin::effects::{CallContext, Caller, Effects, ToolError, Transport},
+    tools::HeaderParameter,
+};
 
 impl Dispatcher {
     /// Calls a tool by its name, as one of the session's own handlers would. `None` if there is no such session.
@@ -15,16 +20,30 @@ impl Dispatcher {
     ) -> Option<Result<String, ToolError>> {
         let session = self.deliver.sessions.by_id(session_id)?;
         let effects = self.deliver.clone();
-        let context = CallContext {
-            caller: context::caller(&session, Transport::Internal),
-            correlation_id: None,
-            // Whichever plugin has the tool: its own limit counts within this one.
-            deadline: Instant::now() + self.longest_deadline(),
-            chain: Vec::new(),
-            run: None,
-            effects: effects.clone() as Arc<dyn Effects>,
-        };
+        // Whichever plugin has the tool: its own limit counts within this one.
+        let deadline = Instant::now() + self.longest_deadline();
+        let caller = context::caller(&session, Transport::Internal);
+        let context = CallContext::new(caller, deadline, effects.clone() as Arc<dyn Effects>);
         Some(effects.call_tool(&context, name, arguments).await)
+    }
+
+    /// The arguments of a tool that HTTP clients repeat in headers. None if the caller is offered no such tool.
+    pub async fn header_parameters(
+        &self,
+        principal: &Arc<Principal>,
+        session_id: &Arc<str>,
+        tool: &str,
+    ) -> Vec<HeaderParameter> {
+        let caller = Caller {
+            connection_id: session_id.clone(),
+            session_id: session_id.clone(),
+            principal: principal.clone(),
+            transport: Transport::StreamableHttp,
+            through: None,
+        };
+        let deadline = Instant::now() + self.longest_deadline();
+        let context = CallContext::new(caller, deadline, self.deliver.clone() as Arc<dyn Effects>);
+        self.deliver.toolbox.header_parameters(&self.plugins.registry(), &context, tool).await
     }
 
     fn longest_deadline(&self) -> std::time::Duration {

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{manifest, message, mutator::Mutator, object, patterns, schema, settings};
+use super::{manifest, message, mutator::Mutator, object, patterns, posted, schema, settings};
 
 /// What a test run has time for.
 const CASES: u64 = 3_000;
@@ -48,6 +48,32 @@ fn no_frame_of_a_client_breaks_the_parser() {
             "\u{feff}",
             "\"payload\":\"",
             "\0",
+        ],
+    );
+}
+
+#[test]
+fn no_request_to_mcp_breaks_the_edge_or_is_handed_on_as_another() {
+    knock(
+        posted,
+        &[
+            "accept: application/json;q=0.5, text/*\ncontent-type: application/json\nmcp-protocol-version: 2026-07-28\nmcp-method: tools/call\nmcp-name: =?base64?YQ==?=\nmcp-param-a: 42.0\n\n{\"jsonrpc\":\"2.0\",\"id\":12345678901234567890123,\"method\":\"tools/call\",\"params\":{\"name\":\"a\",\"arguments\":{\"a\":{\"b\":42}},\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"}}}",
+            "mcp-session-id: x\n\n{\"jsonrpc\":\"2.0\",\"id\":null,\"result\":{\"a\":[1.10,{\"b\":\"c\\u00e9\"}]}}",
+            "\n\n[{\"method\":\"m\"}]",
+        ],
+        &[
+            "\"id\":",
+            "\"method\":",
+            "\"params\":{",
+            "null",
+            "[[[[[[[[",
+            "\n\n",
+            "=?base64?",
+            "?=",
+            "\\ud800",
+            "1e999",
+            " \t",
+            "\u{feff}",
         ],
     );
 }

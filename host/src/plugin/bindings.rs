@@ -11,9 +11,12 @@ use crate::config::{Grants, setting::INTERFACES};
 pub(super) mod v1;
 
 pub(super) use v1::{
-    exports::switchboard::plugin::{handler, handover, health, lifecycle, plugin, tools},
+    exports::switchboard::plugin::{
+        completions, handler, handover, health, lifecycle, plugin, prompts, resources, tools,
+    },
     switchboard::plugin::{
-        clock, host_info, http, logging, messages, random, runs, settings, state, toolbox, topics, types,
+        catalogue, changes, clock, host_info, http, inputs, logging, messages, progress, random, requests, runs, seals,
+        settings, state, toolbox, topics, types,
     },
 };
 
@@ -41,6 +44,12 @@ fn add(linker: &mut Linker<InstanceState>, interface: &str) -> Result<(), wasmti
         "runs" => runs::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
         "http" => http::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
         "host-info" => host_info::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "requests" => requests::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "seals" => seals::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "inputs" => inputs::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "progress" => progress::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "catalogue" => catalogue::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
+        "changes" => changes::add_to_linker::<_, Own>(linker, |instance| &mut instance.call),
         _ => Ok(()),
     }
 }
@@ -54,6 +63,9 @@ pub(crate) struct Exports {
     pub(super) lifecycle: Option<lifecycle::GuestIndices>,
     pub(super) health: Option<health::GuestIndices>,
     pub(super) handover: Option<handover::GuestIndices>,
+    pub(super) resources: Option<resources::GuestIndices>,
+    pub(super) prompts: Option<prompts::GuestIndices>,
+    pub(super) completions: Option<completions::GuestIndices>,
 }
 
 /// An interface that is not there, or not as the contract has it.
@@ -75,12 +87,30 @@ impl Exports {
             lifecycle: optional("lifecycle", pre, lifecycle::GuestIndices::new)?,
             health: optional("health", pre, health::GuestIndices::new)?,
             handover: optional("handover", pre, handover::GuestIndices::new)?,
+            resources: optional("resources", pre, resources::GuestIndices::new)?,
+            prompts: optional("prompts", pre, prompts::GuestIndices::new)?,
+            completions: optional("completions", pre, completions::GuestIndices::new)?,
         })
     }
 
     /// Whether there are tools to ask for.
     pub fn has_tools(&self) -> bool {
         self.tools.is_some()
+    }
+
+    /// Whether there are resources to ask for.
+    pub fn has_resources(&self) -> bool {
+        self.resources.is_some()
+    }
+
+    /// Whether there are prompts to ask for.
+    pub fn has_prompts(&self) -> bool {
+        self.prompts.is_some()
+    }
+
+    /// Whether arguments can be completed.
+    pub fn has_completions(&self) -> bool {
+        self.completions.is_some()
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct CallState {
     pub(super) meter: Arc<CpuMeter>,
     pub(super) run: Arc<CallRun>,
     pub(super) started: Instant,
+    /// What was reported last.
+    pub(super) progress: Option<f64>,
     /// What was left when the call began.
     pub(super) allowed: Duration,
 }
@@ -56,6 +58,7 @@ impl CallState {
             meter,
             run,
             started: Instant::now(),
+            progress: None,
             allowed,
             version,
             context,
@@ -92,6 +95,7 @@ impl CallState {
             },
             transport: match caller.transport {
                 Transport::Websocket => types::Transport::Websocket,
+                Transport::StreamableHttp => types::Transport::StreamableHttp,
                 Transport::Internal => types::Transport::Internal,
             },
             thread_id: run.map(|run| run.thread_id.to_string()),
@@ -119,6 +123,7 @@ impl CallState {
         let mut context = self.context.clone();
         context.chain.push(self.version.name.clone());
         context.run = self.current_run().or(context.run);
+        context.request = None;
         context
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Each implements the interface for [`CallState`](super::call_state::CallState), checks limits and
 //! grants, and hands the rest to the call's [`Effects`](super::effects::Effects) or to what all calls
-//! share. None of them waits but `runs.start`, `toolbox`, `http`, and `state` for its disk, and these within the
+//! share. None of them waits but `runs.start`, `toolbox`, `catalogue`, `changes.watch`, `http`, and `state` for its disk, and these within the
 //! call's deadline.
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -12,17 +12,24 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     instances::{ready::Opened, sessions::SessionInstances},
     runs::RunRegistry,
+    seals::Seals,
     state::StateStore,
 };
 use crate::{config::LiveConfig, storage::StoreError, telemetry::Metrics};
 
+mod catalogue;
+mod changes;
 mod clock;
 mod host_info;
 mod http;
+mod inputs;
 mod logging;
 mod messages;
+mod progress;
 mod random;
+mod requests;
 mod runs;
+mod seals;
 mod settings;
 mod state;
 mod toolbox;
@@ -36,6 +43,7 @@ const PURGE_INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) struct SharedCapabilities {
     pub state: Arc<StateStore>,
     pub runs: Arc<RunRegistry>,
+    pub seals: Seals,
     /// Instances that outlive calls.
     pub(super) sessions: SessionInstances,
     pub(super) opened: Opened,
@@ -50,6 +58,7 @@ impl SharedCapabilities {
     pub fn start(
         config: LiveConfig,
         data_dir: Option<&Path>,
+        seals: Seals,
         metrics: Arc<Metrics>,
         tasks: &TaskTracker,
         stop: CancellationToken,
@@ -59,6 +68,7 @@ impl SharedCapabilities {
         let shared = Arc::new(Self {
             state,
             runs: Arc::default(),
+            seals,
             sessions: SessionInstances::default(),
             opened: Opened::default(),
             metrics,

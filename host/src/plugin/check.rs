@@ -15,6 +15,7 @@ use super::{
     directory_file::{plugin_name, read_any},
     engine::Sandbox,
     loader::Loader,
+    seals::Seals,
     status::{LoadFailure, Stage},
     validate::validate,
 };
@@ -64,8 +65,9 @@ pub(crate) async fn check_file(config: &Config, path: &Path) -> Result<CheckedPl
     let compiler = Compiler::new(sandbox.clone(), AotCache::open(&config.server.data_dir));
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let _stops = stop.clone().drop_guard();
-    let shared = SharedCapabilities::start(LiveConfig::new(config.clone()), None, Metrics::new(), &tasks, stop)
-        .map_err(PluginSetupError::State)?;
+    let shared =
+        SharedCapabilities::start(LiveConfig::new(config.clone()), None, Seals::random(), Metrics::new(), &tasks, stop)
+            .map_err(PluginSetupError::State)?;
     let loader = Loader { sandbox, compiler, shared };
     let compiled = loader.compile(validated).await?;
     loader.ready(&compiled, config.plugin(&stem), None).await?;

@@ -8,9 +8,12 @@ use std::{sync::Arc, time::Instant};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use switchboard_protocol::MessageType;
 
-use super::effects::{
-    CallContext, Caller, Effects, Emission, SubscribeOptions, ToolError, TopicError, TopicMember, TopicPosition,
-    TopicPublication, TopicSubscription, Transport, Unreachable,
+use super::{
+    effects::{
+        CallContext, Caller, Effects, Emission, SubscribeOptions, ToolError, TopicError, TopicMember, TopicPosition,
+        TopicPublication, TopicSubscription, Transport, Unreachable,
+    },
+    offers::Offers,
 };
 use crate::auth::Principal;
 
@@ -21,19 +24,14 @@ const NOBODY: &str = "internal";
 pub(crate) fn context(deadline: Instant) -> CallContext {
     // A subject that no verified token has.
     let principal = Principal::named(None, "");
-    CallContext {
-        caller: Caller {
-            connection_id: NOBODY.into(),
-            session_id: NOBODY.into(),
-            principal: Arc::new(principal),
-            transport: Transport::Internal,
-        },
-        correlation_id: None,
-        deadline,
-        chain: Vec::new(),
-        run: None,
-        effects: Arc::new(Detached),
-    }
+    let caller = Caller {
+        connection_id: NOBODY.into(),
+        session_id: NOBODY.into(),
+        principal: Arc::new(principal),
+        transport: Transport::Internal,
+        through: None,
+    };
+    CallContext::new(caller, deadline, Arc::new(Detached))
 }
 
 /// Whether a call is made on nobody's behalf.
@@ -90,6 +88,10 @@ impl Effects for Detached {
 
     fn call_tool<'a>(&'a self, _: &'a CallContext, _: &'a str, _: String) -> BoxFuture<'a, Result<String, ToolError>> {
         no_tools()
+    }
+
+    fn offers(&self) -> Option<&dyn Offers> {
+        None
     }
 
     fn stats(&self) -> String {

@@ -8,7 +8,11 @@ use std::{sync::Arc, time::Instant};
 use futures_util::future::BoxFuture;
 use switchboard_protocol::MessageType;
 
-use super::rollout::share::Who;
+use super::{
+    offers::{Inputs, Notices, Offers},
+    request::Request,
+    rollout::share::Who,
+};
 use crate::auth::Principal;
 
 /// On whose behalf a call is made.
@@ -18,6 +22,9 @@ pub(crate) struct Caller {
     pub session_id: Arc<str>,
     pub principal: Arc<Principal>,
     pub transport: Transport,
+    /// The plugin that chose what this call is about, on the caller's behalf: one that published. `None` where a client itself
+    /// is behind it.
+    pub through: Option<Arc<str>>,
 }
 
 impl Caller {
@@ -30,6 +37,7 @@ impl Caller {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
     Websocket,
+    StreamableHttp,
     Internal,
 }
 
@@ -45,7 +53,34 @@ pub(crate) struct CallContext {
     pub chain: Vec<Arc<str>>,
     /// The agent run that this call is made within.
     pub run: Option<RunIds>,
+    /// That of a message which is being handled, and of no call that it makes.
+    pub request: Option<Arc<dyn Request>>,
+    /// What the caller sent beside the arguments.
+    pub inputs: Arc<Inputs>,
+    pub notices: Notices,
     pub effects: Arc<dyn Effects>,
+}
+
+impl CallContext {
+    /// The outermost plugin that this call came through, if it came through one.
+    pub fn through(&self) -> Option<&Arc<str>> {
+        self.caller.through.as_ref().or_else(|| self.chain.first())
+    }
+
+    /// Of a call that nothing led to but the caller itself.
+    pub fn new(caller: Caller, deadline: Instant, effects: Arc<dyn Effects>) -> Self {
+        Self {
+            caller,
+            correlation_id: None,
+            deadline,
+            chain: Vec::new(),
+            run: None,
+            request: None,
+            inputs: Arc::default(),
+            notices: Notices::default(),
+            effects,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,6 +234,9 @@ pub(crate) trait Effects: Send + Sync + 'static {
         name: &'a str,
         arguments: String,
     ) -> BoxFuture<'a, Result<String, ToolError>>;
+
+    /// The way to what plugins offer; `None` for a call on nobody's behalf.
+    fn offers(&self) -> Option<&dyn Offers>;
 
     /// The JSON object of `host-info.stats`.
     fn stats(&self) -> String;

@@ -74,6 +74,9 @@ pub(crate) struct Sandbox {
     loading: Arc<Semaphore>,
     refilling: Arc<Semaphore>,
     leaving: Arc<Semaphore>,
+    /// The memory of those, in pages: as much as of those that wait.
+    leaving_pages: Arc<Semaphore>,
+    max_leaving_pages: usize,
 }
 
 /// What there is too little of for another instance to wait.
@@ -86,6 +89,8 @@ pub(crate) enum Short {
 /// A place in the pool, while it lives. Outlives the store that it was taken for.
 pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
+    /// Of one that leaves.
+    _pages: Option<OwnedSemaphorePermit>,
     _awake: Awake,
 }
 
@@ -116,6 +121,8 @@ impl Sandbox {
         let ticker = Ticker::start(&engine).map_err(|fault| PluginSetupError::Engine(fault.into()))?;
         let places = (0..=MAX_DEPTH).map(|depth| Arc::new(Semaphore::new(sizes.at(depth)))).collect();
         let pages = (limits.max_kept_instance_bytes / PAGE).min(Semaphore::MAX_PERMITS);
+        // However large it is, one can always leave.
+        let max_leaving_pages = pages.max(1);
         Ok(Arc::new(Self {
             engine,
             ticker,
@@ -125,6 +132,8 @@ impl Sandbox {
             loading: Arc::new(Semaphore::new(LOADING)),
             refilling: Arc::new(Semaphore::new(REFILLING)),
             leaving: Arc::new(Semaphore::new(LEAVING)),
+            leaving_pages: Arc::new(Semaphore::new(max_leaving_pages)),
+            max_leaving_pages,
         }))
     }
 
@@ -147,10 +156,12 @@ impl Sandbox {
         self.wait_for(&self.refilling, by).await
     }
 
-    /// A place for an instance that has given up its seat, until it has said what it leaves behind.
-    pub fn place_to_leave(&self) -> Option<Place> {
+    /// A place for an instance with so much memory that has given up its seat, until it has said what it leaves behind.
+    pub fn place_to_leave(&self, memory_bytes: usize) -> Option<Place> {
         let permit = self.leaving.clone().try_acquire_owned().ok()?;
-        Some(Place { _permit: permit, _awake: self.ticker.keep_awake() })
+        let pages = u32::try_from(memory_bytes.div_ceil(PAGE).clamp(1, self.max_leaving_pages)).ok()?;
+        let pages = self.leaving_pages.clone().try_acquire_many_owned(pages).ok()?;
+        Some(Place { _permit: permit, _pages: Some(pages), _awake: self.ticker.keep_awake() })
     }
 
     /// Leave for an instance with so much memory to wait for its next call.
@@ -177,7 +188,7 @@ impl Sandbox {
             Ok(permit) => permit,
             Err(_) => timeout_at(by.into(), places.clone().acquire_owned()).await.ok()?.ok()?,
         };
-        Some(Place { _permit: permit, _awake: self.ticker.keep_awake() })
+        Some(Place { _permit: permit, _pages: None, _awake: self.ticker.keep_awake() })
     }
 }
 
@@ -292,11 +303,26 @@ mod tests {
         while let Some(place) = sandbox.place_for_refill(soon()).await {
             held.push(place);
         }
-        while let Some(place) = sandbox.place_to_leave() {
+        while let Some(place) = sandbox.place_to_leave(0) {
             held.push(place);
         }
         assert_eq!(held.len(), REFILLING + LEAVING);
         assert!(sandbox.place_for_loading(soon()).await.is_some());
         assert!(sandbox.place(0, soon()).await.is_some());
+    }
+
+    #[test]
+    fn instances_that_leave_have_no_more_memory_than_those_that_wait_unless_it_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::for_tests(folder.path());
+        config.limits.max_kept_instance_bytes = 4 * PAGE;
+        let sandbox = Sandbox::new(&config).unwrap();
+        let large = sandbox.place_to_leave(100 * PAGE);
+        assert!(large.is_some() && sandbox.place_to_leave(PAGE).is_none());
+        drop(large);
+        let two = [sandbox.place_to_leave(2 * PAGE), sandbox.place_to_leave(PAGE + 1)];
+        assert!(two.iter().all(Option::is_some) && sandbox.place_to_leave(1).is_none());
+        drop(two);
+        assert!(sandbox.place_to_leave(4 * PAGE).is_some());
     }
 }

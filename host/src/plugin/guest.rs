@@ -8,7 +8,7 @@ use wasmtime::{Engine, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, 
 
 use super::{
     answer,
-    bindings::types,
+    bindings::{completions, types},
     failure::{CallFailure, TimeLimit},
     guest_text::{MAX_BACKTRACE_BYTES, MAX_LINE_BYTES, lines, one_line},
     instance::GuestMessage,
@@ -38,6 +38,22 @@ pub(super) enum Question<'a> {
         name: &'a str,
         arguments: String,
     },
+    ListResources,
+    ListResourceTemplates,
+    ReadResource {
+        uri: &'a str,
+    },
+    ListPrompts,
+    GetPrompt {
+        name: &'a str,
+        arguments: String,
+    },
+    Complete {
+        what: Completed<'a>,
+        argument: &'a str,
+        value: &'a str,
+        known: String,
+    },
     Connect,
     /// Asked in what is left of the session, which ends with it.
     Disconnect {
@@ -54,6 +70,13 @@ pub(super) enum Question<'a> {
         from_version: &'a str,
         state: &'a [u8],
     },
+}
+
+/// What an argument belongs to that is to be completed, by the plugin's own name for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Completed<'a> {
+    Prompt(&'a str),
+    ResourceTemplate(&'a str),
 }
 
 /// What came back, checked.
@@ -82,6 +105,12 @@ impl Question<'_> {
             Self::Handle(_) => "handle",
             Self::ListTools => "list-tools",
             Self::CallTool { .. } => "call-tool",
+            Self::ListResources => "list-resources",
+            Self::ListResourceTemplates => "list-resource-templates",
+            Self::ReadResource { .. } => "read-resource",
+            Self::ListPrompts => "list-prompts",
+            Self::GetPrompt { .. } => "get-prompt",
+            Self::Complete { .. } => "complete",
             Self::Connect => "on-connect",
             Self::Disconnect { .. } => "on-disconnect",
             Self::Event { .. } => "on-event",
@@ -136,6 +165,28 @@ pub(super) async fn invoke(
         Question::CallTool { name, arguments } => {
             let Some(tools) = &exports.tools else { return Ok(Err(CallFailure::NotExported("tools"))) };
             Raw::Json(tools.load(&mut *store, instance)?.call_call_tool(store, &context, name, &arguments).await?)
+        }
+        Question::ListResources | Question::ListResourceTemplates | Question::ReadResource { .. } => {
+            let Some(resources) = &exports.resources else { return Ok(Err(CallFailure::NotExported("resources"))) };
+            let guest = resources.load(&mut *store, instance)?;
+            Raw::Json(match question {
+                Question::ReadResource { uri } => guest.call_read_resource(store, &context, uri).await?,
+                Question::ListResources => guest.call_list_resources(store, &context).await?,
+                _ => guest.call_list_resource_templates(store, &context).await?,
+            })
+        }
+        Question::ListPrompts => {
+            let Some(prompts) = &exports.prompts else { return Ok(Err(CallFailure::NotExported("prompts"))) };
+            Raw::Json(prompts.load(&mut *store, instance)?.call_list_prompts(store, &context).await?)
+        }
+        Question::GetPrompt { name, arguments } => {
+            let Some(prompts) = &exports.prompts else { return Ok(Err(CallFailure::NotExported("prompts"))) };
+            Raw::Json(prompts.load(&mut *store, instance)?.call_get_prompt(store, &context, name, &arguments).await?)
+        }
+        Question::Complete { what, argument, value, known } => {
+            let Some(indices) = &exports.completions else { return Ok(Err(CallFailure::NotExported("completions"))) };
+            let guest = indices.load(&mut *store, instance)?;
+            Raw::Json(guest.call_complete(store, &context, &what.into(), argument, value, &known).await?)
         }
         Question::SelfTest => {
             let Some(health) = &exports.health else { return Ok(Err(CallFailure::NotExported("health"))) };
@@ -265,6 +316,15 @@ fn in_words(trap: Trap) -> String {
 fn backtrace(fault: &wasmtime::Error) -> String {
     let frames = fault.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
     lines(frames.trim_end(), MAX_BACKTRACE_BYTES)
+}
+
+impl From<Completed<'_>> for completions::Completed {
+    fn from(what: Completed<'_>) -> Self {
+        match what {
+            Completed::Prompt(name) => Self::Prompt(name.to_owned()),
+            Completed::ResourceTemplate(template) => Self::ResourceTemplate(template.to_owned()),
+        }
+    }
 }
 
 impl From<GuestMessage> for types::Message {

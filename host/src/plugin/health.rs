@@ -103,7 +103,7 @@ impl VersionHealth {
         if asked == Asked::OfTheHost {
             return Ok(None);
         }
-        let asker = self.digests.asker(&context.caller.principal, &context.chain);
+        let asker = self.digests.asker(&context.caller.principal, context.through());
         let message = if self.poison.is_on() { asked.digest(&self.digests) } else { None };
         if let Some(retry_after) = message.and_then(|message| self.poison.of(message, asker, now)) {
             self.lock().report.refused_poison();

@@ -24,7 +24,7 @@ use super::{
     effects::CallContext,
     engine::Place,
     failure::{CallFailure, TimeLimit},
-    guest::{Answer, Question},
+    guest::{Answer, Completed, Question},
     instances::{
         live::{Live, PutAway},
         room::Room,
@@ -85,6 +85,48 @@ impl PluginVersion {
         arguments: String,
     ) -> Result<String, CallFailure> {
         self.json(context, Question::CallTool { name, arguments }).await
+    }
+
+    /// As [`Self::list_tools`], of resources.
+    pub async fn list_resources(self: &Arc<Self>, context: CallContext) -> Result<String, CallFailure> {
+        self.json(context, Question::ListResources).await
+    }
+
+    /// As [`Self::list_tools`], of resource templates.
+    pub async fn list_resource_templates(self: &Arc<Self>, context: CallContext) -> Result<String, CallFailure> {
+        self.json(context, Question::ListResourceTemplates).await
+    }
+
+    /// What the resource holds; only its size has been checked.
+    pub async fn read_resource(self: &Arc<Self>, context: CallContext, uri: &str) -> Result<String, CallFailure> {
+        self.json(context, Question::ReadResource { uri }).await
+    }
+
+    /// As [`Self::list_tools`], of prompts.
+    pub async fn list_prompts(self: &Arc<Self>, context: CallContext) -> Result<String, CallFailure> {
+        self.json(context, Question::ListPrompts).await
+    }
+
+    /// What the prompt becomes; only its size has been checked.
+    pub async fn get_prompt(
+        self: &Arc<Self>,
+        context: CallContext,
+        name: &str,
+        arguments: String,
+    ) -> Result<String, CallFailure> {
+        self.json(context, Question::GetPrompt { name, arguments }).await
+    }
+
+    /// What an argument could be; only its size has been checked.
+    pub async fn complete(
+        self: &Arc<Self>,
+        context: CallContext,
+        what: Completed<'_>,
+        argument: &str,
+        value: &str,
+        known: String,
+    ) -> Result<String, CallFailure> {
+        self.json(context, Question::Complete { what, argument, value, known }).await
     }
 
     pub async fn on_connect(self: &Arc<Self>, context: CallContext) -> Result<(), CallFailure> {
@@ -267,6 +309,11 @@ impl PluginVersion {
             None => self.start_on_demand(nobodys(), watch.clone()).await?,
         };
         self.fill();
+        if occupant.parked().as_mut().is_some_and(|parked| !parked.attempt()) {
+            tracing::warn!(plugin = %self.name, version = %self.version, "nobody took over in time what an instance left behind: its session starts anew");
+            self.shared.count_handover(&self.name, "import_failed");
+            *occupant.parked() = None;
+        }
         // Kept until it was taken over, in case this call ends before that.
         if let Some(parked) = occupant.parked() {
             let usable = call.meter.without(self.hand_over(parked, &mut fresh)).await;

@@ -34,6 +34,9 @@ pub(crate) struct Manifest {
     pub isolation: Isolation,
     pub lifecycle: Lifecycle,
     pub tools: bool,
+    pub resources: bool,
+    pub prompts: bool,
+    pub completions: bool,
 }
 
 /// A type, or a prefix of types, and how its messages are treated.
@@ -127,6 +130,9 @@ impl Manifest {
             isolation: isolation(&node)?,
             lifecycle: lifecycle(&node)?,
             tools: node.flag("tools")?,
+            resources: node.flag("resources")?,
+            prompts: node.flag("prompts")?,
+            completions: node.flag("completions")?,
         })
     }
 }

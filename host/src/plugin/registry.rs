@@ -153,6 +153,15 @@ impl Registry {
         self.everyone.versions.values().map(|serving| &serving.active)
     }
 
+    /// Whether users see different versions, of which one or the other is like this.
+    pub fn differs_by_user(&self, is_concerned: impl Fn(&PluginVersion) -> bool) -> bool {
+        let on_trial = |serving: &Serving| match &serving.canary {
+            Some(canary) => is_concerned(&canary.version) || is_concerned(&serving.active),
+            None => false,
+        };
+        !self.pinned.is_empty() || self.everyone.versions.values().any(on_trial)
+    }
+
     /// The active version of a plugin.
     #[cfg(test)]
     pub fn version(&self, plugin: &str) -> Option<&Arc<PluginVersion>> {

@@ -18,23 +18,34 @@ const MAX_PATTERN_BYTES: usize = 1 << 20;
 pub(crate) struct Schema {
     document: Value,
     validator: jsonschema::Validator,
+    cost: cost::Cost,
 }
 
 impl Schema {
     /// Compiles a schema.
     pub fn compile(document: Value) -> Result<Self, SchemaFault> {
-        cost::check(&document).map_err(|problem| SchemaFault { path: String::new(), problem })?;
+        let cost = cost::check(&document).map_err(|problem| SchemaFault { path: String::new(), problem })?;
         let validator = jsonschema::options()
             .offline()
             .with_pattern_options(jsonschema::PatternOptions::regex().size_limit(MAX_PATTERN_BYTES))
             .build(&document)
             .map_err(|fault| SchemaFault::from_error(&fault))?;
-        Ok(Self { document, validator })
+        Ok(Self { document, validator, cost })
     }
 
     /// The schema as it was written.
     pub fn document(&self) -> &Value {
         &self.document
+    }
+
+    /// How many subschemas look at one place of a value, at most.
+    pub fn steps(&self) -> u64 {
+        self.cost.steps
+    }
+
+    /// How much work it was to find that out, in the same unit.
+    pub fn effort(&self) -> u64 {
+        self.cost.effort
     }
 
     /// Checks a value; the fault is the first one.

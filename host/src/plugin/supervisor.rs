@@ -343,6 +343,9 @@ impl Supervisor {
         if let Some(job) = again {
             self.start(name.clone(), job, Purpose::Follow);
         }
+        if !current {
+            self.count(name, Stage::Superseded.as_str());
+        }
         match failure {
             Some(failure) if current => {
                 self.file_is_unfit(name, &failure);

@@ -295,9 +295,11 @@ fn bump() -> Function {
 
 /// The host's contract as one text.
 fn contract() -> String {
-    const FILES: [&str; 4] = [
+    const FILES: [&str; 6] = [
         include_str!("../../../wit/types.wit"),
         include_str!("../../../wit/imports.wit"),
+        include_str!("../../../wit/requests.wit"),
+        include_str!("../../../wit/offers.wit"),
         include_str!("../../../wit/exports.wit"),
         include_str!("../../../wit/world.wit"),
     ];

@@ -28,10 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Host {
     folder: TempDir,
-    config: LiveConfig,
+    pub config: LiveConfig,
     pub plugins: Arc<Plugins>,
     pub metrics: Arc<Metrics>,
-    tasks: TaskTracker,
+    pub tasks: TaskTracker,
     stop: CancellationToken,
 }
 

@@ -33,6 +33,12 @@ const OFFERED: &[(&str, &[&str])] = &[
     ("runs", &["start", "emit", "finish", "is-cancelled", "cancel"]),
     ("host-info", &["stats"]),
     ("http", &["send"]),
+    ("requests", &["begin", "cancel", "leave-open", "resume", "show"]),
+    ("seals", &["seal", "open"]),
+    ("inputs", &["responses", "state", "client-capabilities", "meta"]),
+    ("progress", &["report", "log"]),
+    ("catalogue", &["list", "get", "complete"]),
+    ("changes", &["watch", "unwatch", "changed"]),
     // Types only: needs no grant, because there is nothing to call.
     ("types", &[]),
 ];
@@ -412,7 +418,12 @@ mod tests {
     fn the_table_of_imports_is_that_of_the_contract() {
         let mut offered: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         let mut interface = "";
-        for line in include_str!("../../../wit/imports.wit").lines() {
+        let texts = [
+            include_str!("../../../wit/imports.wit"),
+            include_str!("../../../wit/requests.wit"),
+            include_str!("../../../wit/offers.wit"),
+        ];
+        for line in texts.iter().flat_map(|text| text.lines()) {
             if let Some(name) = line.strip_prefix("interface ") {
                 interface = name.trim_end_matches(" {");
                 offered.entry(interface).or_default();
@@ -421,6 +432,9 @@ mod tests {
             }
         }
         offered.insert("types", BTreeSet::new());
+        for export in ["resources", "prompts", "completions"] {
+            offered.remove(export).expect("it stands beside what can be imported");
+        }
         let table = OFFERED.iter().map(|(name, functions)| (*name, functions.iter().copied().collect())).collect();
         assert_eq!(offered, table);
     }

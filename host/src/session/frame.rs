@@ -7,8 +7,17 @@ use switchboard_protocol::MessageType;
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
     pub bytes: Bytes,
-    /// Of several of this type that wait, only the newest is delivered.
-    pub volatile: Option<MessageType>,
+    /// Of several of one kind that wait, only the newest is delivered.
+    pub volatile: Option<Volatile>,
+}
+
+/// What makes two messages of one kind, of which the newer says all that the older one said.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Volatile {
+    /// Their type, as their sender says.
+    Type(MessageType),
+    /// That one watch causes both, by its number. Their type may be that of many others.
+    Watch(u64),
 }
 
 impl Frame {

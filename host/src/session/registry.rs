@@ -64,6 +64,11 @@ impl Sessions {
         self.by_user.entry(UserKey::of(&session.principal())).or_default().push(session);
     }
 
+    /// Of a session that only its own requests and the operator find.
+    pub fn insert_hidden(&self, session: Arc<Session>) {
+        self.by_id.insert(session.id.clone(), session);
+    }
+
     /// The session goes on under another connection id. By its first one it is found as long as it lives.
     pub fn moved(&self, session: &Arc<Session>, from: &str) {
         if *from != *session.first_connection_id {

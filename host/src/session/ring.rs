@@ -20,9 +20,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use switchboard_protocol::MessageType;
 
-use super::frame::{Frame, Outgoing};
+use super::frame::{Frame, Outgoing, Volatile};
 
 /// What a writer takes at once: enough to fill a few packets, little enough that the writer comes to
 /// its other duties.
@@ -74,14 +73,14 @@ pub(crate) struct Ring {
     waiting: Size,
     /// Beyond the bounds, because it came with a resumption; it is not held against the client.
     allowance: Size,
-    /// The number of the waiting frame of each volatile type.
-    volatile: HashMap<MessageType, u64>,
+    /// The number of the waiting frame of each volatile kind.
+    volatile: HashMap<Volatile, u64>,
 }
 
 #[derive(Debug, Clone)]
 struct Numbered {
     bytes: Bytes,
-    volatile: Option<MessageType>,
+    volatile: Option<Volatile>,
     since: Instant,
 }
 
@@ -300,15 +299,15 @@ impl Ring {
     }
 
     fn append(&mut self, frame: Frame, now: Instant) {
-        if let Some(message_type) = &frame.volatile {
-            self.volatile.insert(message_type.clone(), self.next());
+        if let Some(kind) = &frame.volatile {
+            self.volatile.insert(kind.clone(), self.next());
         }
         self.waiting.add(frame.bytes.len());
         self.frames.push_back(Numbered { bytes: frame.bytes, volatile: frame.volatile, since: now });
     }
 
-    /// Puts a volatile frame in the place of the older one of its type, if one waits. In its place, so
-    /// that a type which is renewed faster than the client reads is still delivered now and then.
+    /// Puts a volatile frame in the place of the older one of its kind, if one waits. In its place, so
+    /// that a kind which is renewed faster than the client reads is still delivered now and then.
     fn conflate(&mut self, frame: &Frame) -> Option<u64> {
         let seq = *self.volatile.get(frame.volatile.as_ref()?)?;
         let place = self.place(seq)?;
@@ -328,8 +327,8 @@ impl Ring {
     fn write_one(&mut self) -> Bytes {
         let Some(frame) = self.place(self.cursor).and_then(|place| self.frames.get(place)) else { return Bytes::new() };
         let bytes = frame.bytes.clone();
-        if let Some(message_type) = frame.volatile.as_ref() {
-            self.volatile.remove(message_type);
+        if let Some(kind) = frame.volatile.as_ref() {
+            self.volatile.remove(kind);
         }
         self.waiting.remove(bytes.len());
         self.in_flight.add(bytes.len());
@@ -366,8 +365,8 @@ impl Ring {
             } else {
                 self.waiting.add(frame.bytes.len());
                 // One that was ever written may be there already: its number stands for what it said.
-                if let Some(message_type) = frame.volatile.as_ref().filter(|_| seq > self.sent) {
-                    self.volatile.insert(message_type.clone(), seq);
+                if let Some(kind) = frame.volatile.as_ref().filter(|_| seq > self.sent) {
+                    self.volatile.insert(kind.clone(), seq);
                 }
             }
         }

@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use switchboard_protocol::MessageType;
 
 use super::{
-    Frame, Handlers, Parts, Session,
+    Frame, Handlers, Parts, Session, Volatile,
     core::{Core, Life},
     detached::Detached,
+    requests::Requests,
     ring::{Bounds, Ring},
     token::TokenDigest,
 };
@@ -66,6 +67,7 @@ const LEFT: [&str; 5] = ["lost", "timeout", "expired", "evicted", "draining"];
 /// What a session is given that comes back.
 pub(crate) struct Home {
     pub handlers: Handlers,
+    pub requests: Requests,
     pub bounds: Bounds,
     pub detached: Arc<Detached>,
     pub conflated: Counter,
@@ -111,6 +113,7 @@ impl Session {
             principal: saved.principal.into_principal(),
             resumable: true,
             handlers: home.handlers,
+            requests: home.requests,
             core: Core::restored(ring, &saved.epoch, saved.token, saved.previous_token, since),
             detached: home.detached,
             conflated: home.conflated,
@@ -129,12 +132,16 @@ impl Session {
 
 impl SavedFrame {
     fn of(frame: Frame) -> Self {
-        let volatile = frame.volatile.map(|message_type| message_type.as_str().to_owned());
+        let volatile = match frame.volatile {
+            Some(Volatile::Type(message_type)) => Some(message_type.as_str().to_owned()),
+            // A watch has another number in another process.
+            Some(Volatile::Watch(_)) | None => None,
+        };
         Self { bytes: frame.bytes.to_vec(), volatile }
     }
 
     fn into_frame(self) -> Frame {
-        let volatile = self.volatile.and_then(|name| MessageType::parse(&name).ok());
+        let volatile = self.volatile.and_then(|name| MessageType::parse(&name).ok()).map(Volatile::Type);
         Frame { bytes: self.bytes.into(), volatile }
     }
 }
@@ -197,6 +204,7 @@ mod tests {
         let detached = Arc::new(Detached::new(usize::MAX));
         let home = Home {
             handlers: Handlers::new(1, tokio_util::task::TaskTracker::new()),
+            requests: Requests::new(1),
             bounds: BOUNDS,
             detached: detached.clone(),
             conflated: Counter::default(),

@@ -56,6 +56,7 @@ fn a_pong_of_the_socket_s_fresh_session_says_nothing_of_a_session_from_before_a_
     assert!(attachment(&before, 1).detach("draining"));
     let home = Home {
         handlers: Handlers::new(1, tokio_util::task::TaskTracker::new()),
+        requests: Requests::new(1),
         bounds: BOUNDS,
         detached: Arc::new(Detached::new(usize::MAX)),
         conflated: Counter::default(),

@@ -84,6 +84,23 @@ pub(crate) struct PluginScope {
     pub scope: &'static str,
 }
 
+/// Labels `era`, `method`, `status` of a request to `/mcp`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct McpRequest {
+    pub era: &'static str,
+    pub method: &'static str,
+    pub status: u16,
+}
+
+/// Labels of an operation on behalf of MCP clients and agents, as the OpenTelemetry conventions for MCP name them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Operation {
+    pub mcp_method_name: &'static str,
+    pub gen_ai_tool_name: Arc<str>,
+    pub gen_ai_prompt_name: Arc<str>,
+    pub error_type: &'static str,
+}
+
 macro_rules! metrics {
     ($($field:ident: $kind:ty = $make:expr, $name:literal, $unit:expr, $labels:literal, $help:literal;)+) => {
         /// Handles to count with. One per host, so that several hosts in a process keep apart.
@@ -138,7 +155,7 @@ metrics! {
     bytes_received: Counter = Counter::default(), "received", Some(Unit::Bytes), "", "Bytes of frames from clients";
     frames_sent: Counter = Counter::default(), "frames_sent", None, "", "Frames written to clients";
     bytes_sent: Counter = Counter::default(), "sent", Some(Unit::Bytes), "", "Bytes of frames written to clients";
-    messages: Family<PluginOutcome, Counter> = Family::default(), "messages", None, "`plugin`, `outcome`: `answered`, `silent` or the kind of failure", "Messages that a plugin handled";
+    messages: Family<PluginOutcome, Counter> = Family::default(), "messages", None, "`plugin`, `outcome`: `answered`, `silent`, `left_open` (for a later message, or the host, to answer), `cancelled` or the kind of failure", "Messages that a plugin handled";
     message_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "message_duration", Some(Unit::Seconds), "`plugin`", "From the frame to its answer being queued";
     remembered_messages: Gauge = Gauge::default(), "remembered_messages", None, "", "Messages that a repeat would be recognised as, running ones among them";
     repeated_messages: Family<Outcome, Counter> = Family::default(), "repeated_messages", None, "`outcome`: `joined` (the first was still running), `answered`, `silent`, `not_kept`, `interrupted`", "Repeats that were recognised by their `id` and not handled again";
@@ -147,6 +164,11 @@ metrics! {
     rate_limited: Family<Scope, Counter> = Family::default(), "rate_limited", None, "`scope`: `connection`, `user` or `message_type`", "Messages that were refused because they came too fast";
     rated_users: Gauge = Gauge::default(), "rated_users", None, "", "Users whose rate of messages is remembered";
     http_evictions: Counter = Counter::default(), "http_evictions", None, "", "Connections without a request that were closed because others needed their place";
+    mcp_requests: Family<McpRequest, Counter> = Family::default(), "mcp_requests", None, "`era`: `modern` or `handshake`, `method`: `POST`, `GET`, `DELETE` or `other`, `status`: of the answer's head", "Requests to `/mcp`";
+    mcp_request_duration: Histogram = seconds(), "mcp_request_duration", Some(Unit::Seconds), "", "From the request to the head of its answer";
+    mcp_sessions: Gauge = Gauge::default(), "mcp_sessions", None, "", "Sessions of MCP clients that began with a handshake over HTTP";
+    mcp_streams: Gauge = Gauge::default(), "mcp_streams", None, "", "Answers of `/mcp` that are open streams";
+    mcp_stream_ends: Family<Reason, Counter> = Family::default(), "mcp_stream_ends", None, "`reason`: `answered`, `client_left`, `slow`, `evicted`, `token_ended`, `draining` or `ended` (its session, or another message)", "Streams of `/mcp` by how they ended";
     conflated: Counter = Counter::default(), "conflated", None, "", "Volatile messages that a newer one replaced before they were written";
     topic_deliveries: Counter = Counter::default(), "topic_deliveries", None, "", "Publications queued for subscribers, each counted once per subscriber";
     subscriptions: Gauge = Gauge::default(), "subscriptions", None, "", "Subscriptions of all sessions";
@@ -160,7 +182,7 @@ metrics! {
     plugin_log_lines_dropped: Family<Plugin, Counter> = Family::default(), "plugin_log_lines_dropped", None, "`plugin`", "Log lines over the limit of their call";
     plugin_outbound_requests: Family<PluginOutcome, Counter> = Family::default(), "plugin_outbound_requests", None, "`plugin`, `outcome`: `answered` (with any status), `not_granted`, `unreachable`, `timed_out`, `too_large`, `limit_exceeded`, `invalid`, `failed` or `abandoned`", "Requests of plugins to other servers";
     plugin_outbound_request_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_outbound_request_duration", Some(Unit::Seconds), "`plugin`", "From the plugin's request to the end of the answer, or to its refusal";
-    plugin_loads: Family<PluginOutcome, Counter> = Family::default(), "plugin_loads", None, "`plugin`, `outcome`: `ready`, `removed`, `disabled` or the stage that failed", "Files that were brought, or not, to traffic";
+    plugin_loads: Family<PluginOutcome, Counter> = Family::default(), "plugin_loads", None, "`plugin`, `outcome`: `ready`, `removed`, `disabled`, `superseded` (something else was wanted before it ended) or the stage that failed", "Files that were brought, or not, to traffic";
     plugin_load_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "plugin_load_duration", Some(Unit::Seconds), "`plugin`", "From the captured file to the swap";
     plugin_serving: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_serving", None, "`plugin`, `version`", "1 for the version that is active";
     plugin_canary_percent: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_canary_percent", None, "`plugin`, `version`", "Share of users that a canary serves";
@@ -168,6 +190,7 @@ metrics! {
     plugin_circuit: Family<PluginVersionLabel, Gauge> = Family::default(), "plugin_circuit", None, "`plugin`, `version`", "Of each version that is serving: 0 while its calls are let in, 2 while it is left alone because they failed, 1 while one call tries it";
     plugin_circuit_openings: Family<Plugin, Counter> = Family::default(), "plugin_circuit_openings", None, "`plugin`", "Times that a version was left alone because its calls failed, trials that failed among them";
     plugin_poisoned_messages: Family<Plugin, Counter> = Family::default(), "plugin_poisoned_messages", None, "`plugin`", "Messages and calls of tools that were not run, because the same ones had brought the handler down";
+    mcp_operation_duration: Family<Operation, Histogram> = Family::new_with_constructor(seconds), "mcp_server_operation_duration", Some(Unit::Seconds), "`mcp_method_name`: `tools/call`, `resources/read` or `prompts/get`, `gen_ai_tool_name`, `gen_ai_prompt_name`: by the name that the list has, `error_type`: empty, `tool_error` (the tool says so), `unknown`, `invalid_arguments`, `forbidden`, `limited`, `failed`, `timeout`, `cycle` or `abandoned`", "Calls of tools, readings of resources and prompts, by MCP clients and by plugins for their users";
     state_bytes: Family<PluginScope, Gauge> = Family::default(), "state", Some(Unit::Bytes), "`plugin`, `scope`: `connection`, `user` or `plugin`", "What plugins remember: keys, values, and 64 bytes for each entry";
     state_entries: Family<PluginScope, Gauge> = Family::default(), "state_entries", None, "`plugin`, `scope`", "Its entries; those that have ended count until they are dropped";
     state_owners: Family<PluginScope, Gauge> = Family::default(), "state_owners", None, "`plugin`, `scope`", "Sessions or users for which a plugin remembers something";
@@ -213,6 +236,8 @@ mod tests {
         metrics.sessions_lost.get_or_create(&Reason { reason: "memory" }).inc();
         metrics.repeated_messages.get_or_create(&outcome).inc();
         metrics.closes.get_or_create(&Close { code: 1000 }).inc();
+        metrics.mcp_requests.get_or_create(&McpRequest { era: "modern", method: "POST", status: 200 }).inc();
+        metrics.mcp_stream_ends.get_or_create(&Reason { reason: "answered" }).inc();
         metrics.rate_limited.get_or_create(&Scope { scope: "user" }).inc();
         metrics.errors_sent.get_or_create(&Code { code: "INVALID_JSON" }).inc();
         metrics.messages.get_or_create(&plugin_outcome).inc();
@@ -240,6 +265,13 @@ mod tests {
         metrics.plugin_canary_percent.get_or_create(&version).set(10);
         let rollout = Rollout { plugin: "echo".into(), operation: "deploy", outcome: "done" };
         metrics.plugin_rollouts.get_or_create(&rollout).inc();
+        let operation = Operation {
+            mcp_method_name: "tools/call",
+            gen_ai_tool_name: "add".into(),
+            gen_ai_prompt_name: "".into(),
+            error_type: "",
+        };
+        metrics.mcp_operation_duration.get_or_create(&operation).observe(0.01);
         metrics.plugin_circuit_openings.get_or_create(&plugin).inc();
         metrics.plugin_poisoned_messages.get_or_create(&plugin).inc();
         metrics.plugin_circuit.get_or_create(&version).set(0);

@@ -15,6 +15,9 @@ const AUTHENTICATION: &str = "authentication";
 /// A request of a plugin to a server that it was not granted.
 pub(crate) const OUTBOUND_REFUSED: &str = "an outbound request was refused";
 
+/// A tool called, a resource read or a prompt got on a user's behalf.
+pub(crate) const ITEM_USED: &str = "something that a plugin offers was used";
+
 /// A token that is not known to the admin listener.
 pub(crate) const TOKEN_REFUSED: &str = "admin token refused";
 
@@ -49,11 +52,13 @@ pub(crate) enum AuditKind {
     Access,
     /// Requests of plugins to servers that they were not granted.
     Outbound,
+    /// Tools that were called, resources that were read and prompts that were got, on behalf of users.
+    Use,
 }
 
 impl AuditKind {
     #[cfg(test)]
-    pub const ALL: [Self; 3] = [Self::Operation, Self::Access, Self::Outbound];
+    pub const ALL: [Self; 4] = [Self::Operation, Self::Access, Self::Outbound, Self::Use];
 
     /// `None`: it is not kept.
     pub fn of(event: &str) -> Option<Self> {
@@ -61,6 +66,7 @@ impl AuditKind {
             AUTHENTICATION => None,
             TOKEN_REFUSED | SCOPE_REFUSED => Some(Self::Access),
             OUTBOUND_REFUSED => Some(Self::Outbound),
+            ITEM_USED => Some(Self::Use),
             _ => Some(Self::Operation),
         }
     }
@@ -72,6 +78,7 @@ pub(super) struct Trail {
     operation: VecDeque<AuditEvent>,
     access: VecDeque<AuditEvent>,
     outbound: VecDeque<AuditEvent>,
+    uses: VecDeque<AuditEvent>,
 }
 
 impl Trail {
@@ -84,6 +91,7 @@ impl Trail {
             AuditKind::Operation => &mut self.operation,
             AuditKind::Access => &mut self.access,
             AuditKind::Outbound => &mut self.outbound,
+            AuditKind::Use => &mut self.uses,
         };
         if events.len() >= MAX_EVENTS {
             events.pop_front();
@@ -97,6 +105,7 @@ impl Trail {
             (AuditKind::Operation, &self.operation),
             (AuditKind::Access, &self.access),
             (AuditKind::Outbound, &self.outbound),
+            (AuditKind::Use, &self.uses),
         ];
         let wanted = kinds.into_iter().filter(|(of, _)| kind.is_none_or(|kind| kind == *of));
         let mut events: Vec<_> =
@@ -136,8 +145,9 @@ mod tests {
         for number in 0..=MAX_EVENTS {
             trail.add(event(2 * MAX_EVENTS + number, OUTBOUND_REFUSED));
             trail.add(event(4 * MAX_EVENTS + number, TOKEN_REFUSED));
+            trail.add(event(6 * MAX_EVENTS + number, ITEM_USED));
         }
-        assert_eq!(trail.newest(usize::MAX, None, |_| true).len(), 3 * MAX_EVENTS);
+        assert_eq!(trail.newest(usize::MAX, None, |_| true).len(), 4 * MAX_EVENTS);
         for kind in AuditKind::ALL {
             let of_kind = trail.newest(usize::MAX, Some(kind), |_| true);
             assert!(of_kind.len() == MAX_EVENTS && of_kind.iter().all(|e| AuditKind::of(&e.event) == Some(kind)));

@@ -1,152 +1,181 @@
-//! What one version of a plugin offers: asked once, checked entry by entry, kept as long as it serves.
-//!
-//! An entry that is wrong is left out and reported; the others are offered.
+//! What one version of a plugin offers: asked once for each kind, checked, and kept as long as it serves or until
+//! the plugin says that it has changed.
 
 use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use serde_json::value::RawValue;
+use tokio_util::task::TaskTracker;
 
-use super::{naming, same};
-use crate::plugin::{
-    PluginVersion, detached, effects::CallContext, failure::CallFailure, json_object::Members, schema::Schema,
+use super::{
+    entry::{self, Entry},
+    same,
 };
+use crate::plugin::{PluginVersion, detached, effects::CallContext, failure::CallFailure, offers::Kind};
 
-/// Tools of one plugin. More than a model can choose from, few enough to keep and to merge.
-const MAX_TOOLS: usize = 256;
+/// After a list could not be had for the first time, until it is asked for again. It doubles with each time that it
+/// cannot be had, because those who want any list wait for it.
+const RETRY_MIN: Duration = Duration::from_secs(1);
 
-/// After a list could not be had, until it is asked for again.
-const RETRY: Duration = Duration::from_secs(1);
+/// And at most.
+const RETRY_MAX: Duration = Duration::from_secs(60);
 
-/// A tool whose name and schema have been checked.
-#[derive(Debug)]
-pub(super) struct Tool {
-    /// The plugin's own name for it.
-    pub name: String,
-    /// The entry as the plugin wrote it: a JSON object.
-    pub text: String,
-    /// Of the arguments.
-    pub schema: Schema,
-}
+/// For a deadline that the clock cannot express.
+const LONGEST: Duration = Duration::from_secs(3_600);
 
-/// The tools of one version, in its order.
+/// The entries of one version, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    pub tools: Vec<Arc<Tool>>,
+    pub entries: Vec<Arc<Entry>>,
 }
 
 /// The lists of the versions that serve.
-#[derive(Default)]
 pub(super) struct Listings {
-    slots: Mutex<Vec<Slot>>,
+    slots: Mutex<Vec<Arc<Slot>>>,
+    tasks: TaskTracker,
 }
 
 struct Slot {
     version: Weak<PluginVersion>,
+    kind: Kind,
+    /// Rises when the plugin says that the list has changed.
+    changes: AtomicU64,
     /// Held while the version is asked, so that it is asked once.
-    answer: Arc<tokio::sync::Mutex<Asked>>,
+    known: Arc<tokio::sync::Mutex<Known>>,
 }
 
 #[derive(Default)]
-enum Asked {
-    #[default]
-    Never,
-    Answered(Arc<Listing>),
-    InVain {
-        at: Instant,
-    },
+struct Known {
+    listing: Option<Arc<Listing>>,
+    /// Of the slot, before the list was asked for.
+    changes: u64,
+    /// How often it could not be had, one time after the other, and when the last time was.
+    in_vain: Option<(u32, Instant)>,
 }
 
 impl Listings {
-    /// The version's tools; none if they cannot be had at the moment.
-    pub async fn of(&self, version: &Arc<PluginVersion>, context: &CallContext) -> Option<Arc<Listing>> {
-        let slot = self.slot(version);
-        let mut asked = slot.lock().await;
-        match &*asked {
-            Asked::Answered(listing) => return Some(listing.clone()),
-            Asked::InVain { at } if at.elapsed() < RETRY => return None,
-            Asked::InVain { .. } | Asked::Never => {}
+    pub fn new(tasks: TaskTracker) -> Self {
+        Self { slots: Mutex::default(), tasks }
+    }
+
+    /// What the version offers of a kind. The last that is known, or nothing, if it cannot be had at the moment.
+    pub async fn of(&self, version: &Arc<PluginVersion>, kind: Kind, context: &CallContext) -> Option<Arc<Listing>> {
+        let slot = self.slot(version, kind);
+        let mut known = slot.known.clone().lock_owned().await;
+        let changes = slot.changes.load(Ordering::Acquire);
+        if known.is_fresh(changes) || known.is_hopeless() {
+            return known.listing.clone();
         }
-        match ask(version, context).await {
-            Ok(listing) => {
-                let listing = Arc::new(listing);
-                *asked = Asked::Answered(listing.clone());
-                Some(listing)
-            }
-            Err(failure) => {
-                tracing::warn!(
-                    plugin = %version.name, plugin_version = %version.version, %failure,
-                    "the plugin's tools are not offered, because it could not list them"
-                );
-                *asked = Asked::InVain { at: Instant::now() };
-                None
-            }
+        // A task of its own: who waits for it may be gone before, and the next one would have to begin anew.
+        let (version, chain, tasks) = (version.clone(), context.chain.clone(), self.tasks.clone());
+        let asking = self.tasks.spawn(async move {
+            known.take(ask(&version, kind, chain, &tasks).await, changes, &version, kind);
+            known.listing.clone()
+        });
+        asking.await.ok().flatten()
+    }
+
+    /// The plugin's list has changed: it is asked for again when somebody wants it. Lists that are under way count
+    /// as made before.
+    pub fn forget(&self, plugin: &str, kind: Kind) {
+        let is_meant = |slot: &&Arc<Slot>| {
+            slot.kind == kind && slot.version.upgrade().is_some_and(|version| *version.name == *plugin)
+        };
+        for slot in self.slots().iter().filter(is_meant) {
+            slot.changes.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    fn slot(&self, version: &Arc<PluginVersion>) -> Arc<tokio::sync::Mutex<Asked>> {
-        let mut slots: MutexGuard<'_, Vec<Slot>> = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+    /// When the first of those may be asked for that could not be had.
+    pub fn in_vain(&self) -> Option<Instant> {
+        let serves = |slot: &&Arc<Slot>| slot.version.upgrade().is_some_and(|version| !version.is_retired());
+        let when = |slot: &Arc<Slot>| match slot.known.try_lock() {
+            Ok(known) => known.in_vain.map(|(times, at)| at + retry(times)),
+            // It is being asked for. What comes of that, only whoever waits for it knows.
+            Err(_) => Some(Instant::now()),
+        };
+        self.slots().iter().filter(serves).filter_map(when).min()
+    }
+
+    fn slot(&self, version: &Arc<PluginVersion>, kind: Kind) -> Arc<Slot> {
+        let mut slots = self.slots();
         slots.retain(|slot| slot.version.strong_count() > 0);
-        if let Some(slot) = slots.iter().find(|slot| same(&slot.version, version)) {
-            return slot.answer.clone();
+        if let Some(slot) = slots.iter().find(|slot| slot.kind == kind && same(&slot.version, version)) {
+            return slot.clone();
         }
-        let answer = Arc::default();
-        slots.push(Slot { version: Arc::downgrade(version), answer: Arc::clone(&answer) });
-        answer
+        let (version, changes) = (Arc::downgrade(version), AtomicU64::default());
+        let slot = Arc::new(Slot { version, kind, changes, known: Arc::default() });
+        slots.push(slot.clone());
+        slot
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn ask(version: &Arc<PluginVersion>, context: &CallContext) -> Result<Listing, CallFailure> {
-    let mut internal = detached::context(context.deadline);
-    // It waits within the call that asked, and takes a place at that depth.
-    internal.chain.clone_from(&context.chain);
-    let text = version.list_tools(internal).await?;
-    let (listing, problems) = read(&text).map_err(CallFailure::AnswerInvalid)?;
-    for problem in problems {
+async fn ask(
+    version: &Arc<PluginVersion>,
+    kind: Kind,
+    chain: Vec<Arc<str>>,
+    tasks: &TaskTracker,
+) -> Result<Listing, CallFailure> {
+    let now = Instant::now();
+    let mut internal = detached::context(now.checked_add(version.limits.deadline).unwrap_or(now + LONGEST));
+    // Somebody waits for it within a call, and it takes a place at that depth.
+    internal.chain = chain;
+    let text = match kind {
+        Kind::Tools => version.list_tools(internal).await,
+        Kind::Resources => version.list_resources(internal).await,
+        Kind::ResourceTemplates => version.list_resource_templates(internal).await,
+        Kind::Prompts => version.list_prompts(internal).await,
+    }?;
+    // Schemas can take seconds to compile, which is too long for a thread that others wait for.
+    let read = tasks.spawn_blocking(move || entry::read(kind, &text)).await;
+    let entries = read
+        .map_err(|fault| CallFailure::Host(format!("a list could not be read: {fault}")))?
+        .map_err(CallFailure::AnswerInvalid)?;
+    for problem in entries.problems {
         tracing::warn!(
-            plugin = %version.name, plugin_version = %version.version, problem, "a tool is not offered"
+            plugin = %version.name, plugin_version = %version.version, ?kind, problem,
+            "something that the plugin lists is not offered"
         );
     }
-    Ok(listing)
+    Ok(Listing { entries: entries.right })
 }
 
-/// The entries that are right, and what is wrong with the others.
-fn read(text: &str) -> Result<(Listing, Vec<String>), String> {
-    let entries: Vec<&RawValue> =
-        serde_json::from_str(text).map_err(|fault| format!("the list of tools is not a JSON array: {fault}"))?;
-    let mut problems = Vec::new();
-    if entries.len() > MAX_TOOLS {
-        problems.push(format!("{} tools are listed, and the first {MAX_TOOLS} are offered", entries.len()));
-    }
-    let mut listing = Listing::default();
-    let mut names = HashSet::new();
-    for (index, entry) in entries.into_iter().take(MAX_TOOLS).enumerate() {
-        match tool(entry) {
-            Ok(tool) if names.insert(tool.name.clone()) => listing.tools.push(Arc::new(tool)),
-            Ok(tool) => problems.push(format!("[{index}]: the name {:?} is there twice", tool.name)),
-            Err(problem) => problems.push(format!("[{index}]: {problem}")),
+impl Known {
+    /// What came of asking, which began when there had been so many changes.
+    fn take(&mut self, asked: Result<Listing, CallFailure>, changes: u64, version: &PluginVersion, kind: Kind) {
+        match asked {
+            Ok(listing) => *self = Self { listing: Some(Arc::new(listing)), changes, in_vain: None },
+            Err(failure) => {
+                tracing::warn!(
+                    plugin = %version.name, plugin_version = %version.version, ?kind, %failure,
+                    "the plugin could not list what it offers"
+                );
+                let times = self.in_vain.map_or(0, |(times, _)| times);
+                self.in_vain = Some((times.saturating_add(1), Instant::now()));
+            }
         }
     }
-    Ok((listing, problems))
+
+    fn is_fresh(&self, changes: u64) -> bool {
+        self.listing.is_some() && self.changes == changes
+    }
+
+    /// Whether it was asked for in vain just now.
+    fn is_hopeless(&self) -> bool {
+        self.in_vain.is_some_and(|(times, at)| at.elapsed() < retry(times))
+    }
 }
 
-fn tool(entry: &RawValue) -> Result<Tool, String> {
-    let members = Members::parse(entry.get())?;
-    let name = members.text("name").ok_or("`name` is missing, or not a string")?;
-    if !naming::is_valid(&name) {
-        return Err("`name` is not 1 to 64 characters of A-Z a-z 0-9 _ . -".into());
-    }
-    let schema = members.get("inputSchema").ok_or_else(|| format!("{name}: `inputSchema` is missing"))?;
-    let schema: serde_json::Value =
-        serde_json::from_str(schema.get()).map_err(|fault| format!("{name}: `inputSchema`: {fault}"))?;
-    if !schema.is_object() {
-        return Err(format!("{name}: `inputSchema` is not an object"));
-    }
-    let schema = Schema::compile(schema).map_err(|fault| format!("{name}: `inputSchema`: {fault}"))?;
-    Ok(Tool { name, text: entry.get().to_owned(), schema })
+fn retry(times: u32) -> Duration {
+    RETRY_MIN.saturating_mul(1 << times.saturating_sub(1).min(6)).min(RETRY_MAX)
 }
 
 #[cfg(test)]
@@ -154,30 +183,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_that_are_right_are_offered_and_the_others_are_named() {
-        let (listing, problems) = read(
-            r#"[
-                {"name":"add","inputSchema":{"type":"object"},"x":1.0},
-                {"name":"add","inputSchema":{}},
-                {"name":"no schema"},
-                {"name":"b"},
-                {"name":"c","inputSchema":{"type":"nonsense"}},
-                3
-            ]"#,
-        )
-        .unwrap();
-        assert_eq!(listing.tools.len(), 1);
-        assert!(listing.tools[0].text.contains("\"x\":1.0"));
-        assert_eq!(problems.len(), 5, "{problems:?}");
-        assert!(problems[0].contains("twice") && problems[3].contains("inputSchema"), "{problems:?}");
+    fn a_plugin_that_cannot_list_is_asked_ever_more_seldom() {
+        let seconds: Vec<u64> = [1, 2, 3, 7, 100].into_iter().map(|times| retry(times).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 60, 60]);
     }
 
     #[test]
-    fn a_list_is_an_array_of_bounded_length() {
-        assert!(read("{}").is_err());
-        let entry = |i: usize| format!(r#"{{"name":"t{i}","inputSchema":{{}}}}"#);
-        let many: Vec<String> = (0..=MAX_TOOLS).map(entry).collect();
-        let (listing, problems) = read(&format!("[{}]", many.join(","))).unwrap();
-        assert_eq!((listing.tools.len(), problems.len()), (MAX_TOOLS, 1));
+    fn a_list_that_was_asked_for_before_a_change_is_asked_for_again() {
+        let known = Known { listing: Some(Arc::default()), changes: 3, in_vain: None };
+        assert!(known.is_fresh(3) && !known.is_fresh(4));
+        assert!(!Known::default().is_fresh(0));
+        let failed = Known { in_vain: Some((1, Instant::now())), ..Known::default() };
+        assert!(failed.is_hopeless() && !Known::default().is_hopeless());
     }
 }

@@ -1,4 +1,4 @@
-//! Under which names tools are offered: `t` if only one plugin has a tool of that name, else
+//! Under which names tools and prompts are offered: `t` if only one plugin has one of that name, else
 //! `plugin__t` for each of them, so that no plugin can quietly take another's name.
 
 use std::collections::HashMap;
@@ -6,11 +6,11 @@ use std::collections::HashMap;
 /// The longest name that MCP clients take.
 const MAX_NAME_CHARACTERS: usize = 64;
 
-/// A tool, by plugin and its own name.
+/// A tool or prompt, by plugin and its own name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key<'a> {
     pub plugin: &'a str,
-    pub tool: &'a str,
+    pub name: &'a str,
 }
 
 /// Whether a name is in the form that MCP has for tools.
@@ -22,12 +22,12 @@ pub(super) fn is_valid(name: &str) -> bool {
 /// A name for each, in the order given; none for a tool that cannot have one. The same set of tools
 /// gets the same names, provided that it comes in the same order.
 pub(super) fn names(keys: &[Key<'_>]) -> Vec<Option<String>> {
-    let owners = counted(keys.iter().map(|key| key.tool.to_owned()));
-    let first: Vec<String> = keys.iter().map(|key| name(*key, is_alone(&owners, key.tool))).collect();
+    let owners = counted(keys.iter().map(|key| key.name.to_owned()));
+    let first: Vec<String> = keys.iter().map(|key| name(*key, is_alone(&owners, key.name))).collect();
     // A tool may be called by chance what another one is called with its plugin in front.
     let taken = counted(first.iter().cloned());
     let second: Vec<String> =
-        keys.iter().zip(&first).map(|(key, name_)| name(*key, name_ == key.tool && is_alone(&taken, name_))).collect();
+        keys.iter().zip(&first).map(|(key, name_)| name(*key, name_ == key.name && is_alone(&taken, name_))).collect();
     let mut seen = HashMap::new();
     second
         .into_iter()
@@ -39,7 +39,7 @@ pub(super) fn names(keys: &[Key<'_>]) -> Vec<Option<String>> {
 }
 
 fn name(key: Key<'_>, alone: bool) -> String {
-    if alone { key.tool.to_owned() } else { format!("{}__{}", key.plugin, key.tool) }
+    if alone { key.name.to_owned() } else { format!("{}__{}", key.plugin, key.name) }
 }
 
 fn counted(names: impl Iterator<Item = String>) -> HashMap<String, usize> {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn check(keys: &[(&str, &str)], expected: &[Option<&str>]) {
-        let keys: Vec<Key<'_>> = keys.iter().map(|(plugin, tool)| Key { plugin, tool }).collect();
+        let keys: Vec<Key<'_>> = keys.iter().map(|(plugin, name)| Key { plugin, name }).collect();
         let names = names(&keys);
         assert_eq!(names.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
     }

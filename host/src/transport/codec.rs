@@ -17,9 +17,10 @@ use switchboard_protocol::{ClientMessage, ErrorCode, ErrorPayload, ServerMessage
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// JSON-RPC 2.0, section 5.1.
-const PARSE_ERROR: i32 = -32700;
-const INVALID_REQUEST: i32 = -32600;
-const INTERNAL_ERROR: i32 = -32603;
+pub(super) const PARSE_ERROR: i32 = -32700;
+pub(super) const INVALID_REQUEST: i32 = -32600;
+pub(super) const INVALID_PARAMS: i32 = -32602;
+pub(super) const INTERNAL_ERROR: i32 = -32603;
 
 /// The envelope's id of a notification: no error may answer it.
 const NOTIFICATION: &str = "";
@@ -90,51 +91,108 @@ struct Ids<'frame> {
     method: Option<&'frame RawValue>,
 }
 
-fn wrap(frame: &[u8]) -> Result<Vec<u8>, (i32, String)> {
-    let raw: &RawValue = serde_json::from_slice(frame).map_err(|fault| (PARSE_ERROR, fault.to_string()))?;
+/// The one object that bytes are, or the code and the reason why they are none.
+pub(super) fn parse_object(bytes: &[u8]) -> Result<&RawValue, (i32, String)> {
+    let raw: &RawValue = serde_json::from_slice(bytes).map_err(|fault| (PARSE_ERROR, fault.to_string()))?;
     if !raw.get().starts_with('{') {
-        return Err((INVALID_REQUEST, "send one JSON-RPC object per frame".into()));
+        return Err((INVALID_REQUEST, "send one JSON-RPC object at a time, and no array".into()));
     }
+    Ok(raw)
+}
+
+fn wrap(frame: &[u8]) -> Result<Vec<u8>, (i32, String)> {
+    let raw = parse_object(frame)?;
     let id = match serde_json::from_str::<Ids<'_>>(raw.get()) {
         Ok(Ids { id: Some(id), .. }) => Some(id.get()).filter(|id| id.len() <= ClientMessage::MAX_ID_BYTES),
         Ok(Ids { id: None, method: Some(_) }) => Some(NOTIFICATION),
         _ => None,
     };
-    // Verbatim, so that no digit of a large number is lost.
-    let mut text = Vec::with_capacity(frame.len() + ClientMessage::MAX_ID_BYTES);
+    Ok(envelope(id, raw))
+}
+
+/// What an envelope adds to an object, at most: with a short id.
+pub(super) const ENVELOPE_BYTES: usize = 64;
+
+/// Levels that it adds.
+pub(super) const ENVELOPE_DEPTH: u32 = 1;
+
+/// A `jsonrpc` message with this id around an object, which stays verbatim, so that no digit of a large number
+/// is lost.
+pub(super) fn envelope(id: Option<&str>, object: &RawValue) -> Vec<u8> {
+    let mut text = Vec::with_capacity(object.get().len() + ClientMessage::MAX_ID_BYTES);
     text.extend_from_slice(b"{\"type\":\"jsonrpc\"");
     if let Some(id) = id {
         text.extend_from_slice(b",\"id\":");
-        serde_json::to_writer(&mut text, id).map_err(|fault| (INTERNAL_ERROR, fault.to_string()))?;
+        text.extend_from_slice(Value::from(id).to_string().as_bytes());
     }
     text.extend_from_slice(b",\"payload\":");
-    text.extend_from_slice(raw.get().as_bytes());
+    text.extend_from_slice(object.get().as_bytes());
     text.push(b'}');
-    Ok(text)
+    text
 }
 
 fn unwrap(message: &[u8]) -> Option<Bytes> {
     let message: ServerMessage<'_, &RawValue> = serde_json::from_slice(message).ok()?;
     match &*message.message_type {
         "jsonrpc" => Some(Bytes::copy_from_slice(message.payload.get().as_bytes())),
-        "error" => unwrap_error(&message),
+        "error" => {
+            let correlation_id = message.correlation_id.as_deref().filter(|id| *id != NOTIFICATION);
+            if message.correlation_id.is_some() && correlation_id.is_none() {
+                return None;
+            }
+            let id = correlation_id.and_then(|text| RawValue::from_string(text.to_owned()).ok());
+            let payload: ErrorPayload = serde_json::from_str(message.payload.get()).ok()?;
+            Some(error_of_host(id.as_deref(), &payload, message.payload).into())
+        }
         _ => None,
     }
 }
 
-fn unwrap_error(message: &ServerMessage<'_, &RawValue>) -> Option<Bytes> {
-    let correlation_id = message.correlation_id.as_deref();
-    if correlation_id == Some(NOTIFICATION) {
-        return None;
+/// What a message says in JSON-RPC, to one whose request had an id of its own.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// A request or a notification of the server.
+    Ahead(Bytes),
+    /// The answer.
+    Answer(Bytes),
+    /// The host's error in the place of the answer.
+    Error(Bytes, Box<ErrorPayload>),
+}
+
+impl Said {
+    /// `None` for what JSON-RPC cannot say.
+    pub fn read(message: &[u8], id: Option<&RawValue>) -> Option<Self> {
+        let message: ServerMessage<'_, &RawValue> = serde_json::from_slice(message).ok()?;
+        let text = message.payload.get();
+        match &*message.message_type {
+            "jsonrpc" => {
+                let bytes = Bytes::copy_from_slice(text.as_bytes());
+                let is_ahead = serde_json::from_str::<Ids<'_>>(text).is_ok_and(|ids| ids.method.is_some());
+                Some(if is_ahead { Self::Ahead(bytes) } else { Self::Answer(bytes) })
+            }
+            "error" => {
+                let payload: ErrorPayload = serde_json::from_str(text).ok()?;
+                let bytes = error_of_host(id, &payload, message.payload);
+                Some(Self::Error(bytes.into(), Box::new(payload)))
+            }
+            _ => None,
+        }
     }
-    let payload: ErrorPayload = serde_json::from_str(message.payload.get()).ok()?;
+}
+
+/// The host's error, with all that it says.
+fn error_of_host(id: Option<&RawValue>, payload: &ErrorPayload, data: &RawValue) -> Vec<u8> {
     let client_fault =
         [ErrorCode::MessageTooLarge, ErrorCode::MessageTooDeep, ErrorCode::InvalidUtf8, ErrorCode::PayloadInvalid];
     let code =
         if client_fault.iter().any(|code| code.as_str() == payload.code) { INVALID_REQUEST } else { INTERNAL_ERROR };
-    let id = correlation_id.and_then(|text| RawValue::from_string(text.to_owned()).ok());
-    let error = RpcError::new(id.as_deref(), code, &payload.error, Some(message.payload));
-    serde_json::to_vec(&error).ok().map(Into::into)
+    rpc_error(id, code, &payload.error, Some(data))
+}
+
+/// A JSON-RPC error response.
+pub(super) fn rpc_error(id: Option<&RawValue>, code: i32, message: &str, data: Option<&RawValue>) -> Vec<u8> {
+    // Strings, a number and what is JSON already can be written.
+    serde_json::to_vec(&RpcError::new(id, code, message, data)).unwrap_or_default()
 }
 
 /// A JSON-RPC error response. The id stays the text that the client sent.

@@ -7,7 +7,7 @@ use axum::{
     extract::{Request, State},
     http::{
         HeaderName, HeaderValue, Method,
-        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE},
         request::Parts,
     },
     middleware::{self, Next},
@@ -16,28 +16,36 @@ use axum::{
 };
 use serde_json::json;
 use switchboard_protocol::{Discovery, ErrorCode};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::{
     Edge,
     listener::Peer,
+    mcp,
     refusal::Refusal,
     upgrade::{self, CONNECTION_ID, new_connection_id},
 };
-use crate::auth::AuthFailure;
+use crate::auth::{AuthFailure, Door};
 
-/// None of these routes reads a body; this only spares us one that would have to be skipped.
+/// None of these routes but MCP's, which has its own bounds, reads a body; this only spares us one that would have to be skipped.
 const MAX_BODY_BYTES: u64 = 64 * 1024;
 
 /// For a whole answer. What takes longest is a first fetch of verification keys.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 
+/// Headers that scripts of web pages may read.
+const EXPOSED: [&str; 2] = [CONNECTION_ID, "retry-after"];
+
 /// How long browsers may remember a preflight's answer: origins can be taken off the list at any time.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(300);
 
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
-    let cors = cors(&edge);
-    Router::new()
+    // Headers that repeat arguments of tools have names that nobody knows beforehand.
+    let for_mcp = cors(&edge)
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(EXPOSED.into_iter().chain(mcp::EXPOSED).map(HeaderName::from_static).collect::<Vec<_>>());
+    let routes = Router::new()
         .route("/ws", get(upgrade::upgrade))
         .route("/ws/ticket", post(ticket))
         .route("/ws/config", get(discovery))
@@ -46,8 +54,8 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(bounded))
-        .layer(cors)
-        .with_state(edge)
+        .layer(cors(&edge));
+    routes.merge(mcp::routes().layer(for_mcp)).with_state(edge)
 }
 
 /// A single-use ticket, for clients that cannot set headers on a WebSocket.
@@ -70,7 +78,7 @@ async fn issue(edge: &Edge, connection_id: &str, request: &Parts) -> Result<Resp
     let peer = upgrade::peer(request)?;
     // A token is checked here as at the upgrade, so the same rate bounds it.
     let _slot = edge.admission.reserve(peer.ip())?;
-    let authenticated = edge.auth.authenticate_request(connection_id, peer.ip(), headers).await?;
+    let authenticated = edge.auth.authenticate_request(Door::Socket, connection_id, peer.ip(), headers).await?;
     let issued = edge.auth.issue_ticket(authenticated.principal).map_err(|failure| no_ticket(edge, failure))?;
     let expires_in_ms = u64::try_from(issued.expires_in.as_millis()).unwrap_or(u64::MAX);
     let body = Json(json!({ "ticket": issued.ticket, "expires_in_ms": expires_in_ms }));
@@ -138,7 +146,7 @@ fn cors(edge: &Arc<Edge>) -> CorsLayer {
         .allow_origin(AllowOrigin::predicate(allowed))
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([HeaderName::from_static(CONNECTION_ID), RETRY_AFTER])
+        .expose_headers(EXPOSED.map(HeaderName::from_static))
         .max_age(PREFLIGHT_AGE)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! It outlives trouble: when the process has no file descriptors left, it waits and goes on. Clients
 //! that send their request head too slowly are cut off, and only so many connections are in the HTTP
-//! phase at one time (see `places`); a WebSocket has left it.
+//! phase at one time (see `places`); a WebSocket has left it, and so has an answer that is a long stream
+//! (see `seat`).
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,7 +22,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::places::{Place, Places, Seat};
+use super::{
+    places::{Place, Places},
+    seat::{Seat, Stage},
+};
 use crate::{shutdown::Shutdown, telemetry::Metrics};
 
 /// Connections in the HTTP phase at one time; one more waits for a place, and others in the kernel's queue.
@@ -30,8 +34,8 @@ const MAX_HTTP_CONNECTIONS: usize = 1024;
 /// For a request head, and for the next request on a connection that is kept alive.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 
-/// For a client's connection in the HTTP phase, however many requests it makes: the head limit does not
-/// end one whose client takes no answers. Longer than any single request takes.
+/// For a client's connection in the HTTP phase, from its beginning or its last request with a good token: the
+/// head limit does not end one whose client takes no answers. Longer than any single request takes.
 pub(crate) const CLIENT_LIMIT: Duration = Duration::from_secs(30);
 
 /// For an operator's connection: whoever follows a log comes back once a day.
@@ -71,10 +75,15 @@ pub(crate) async fn accept(
         let Some((stream, peer, place)) = entered else { return };
         let (router, stop) = (router.clone(), shutdown.stop.clone());
         shutdown.tasks.spawn(async move {
+            let seat = place.seat().clone();
+            let served = serve(stream, peer, router, seat.clone(), limit, stop);
+            tokio::pin!(served);
             tokio::select! {
-                () = place.seat().evicted() => tracing::debug!(%peer, "an idle connection made room for another"),
-                () = serve(stream, peer, router, place.seat().clone(), limit, stop) => {}
+                () = seat.evicted() => return tracing::debug!(%peer, "an idle connection made room for another"),
+                () = served.as_mut() => return,
+                () = seat.reached(Stage::Stream) => drop(place),
             }
+            served.await;
         });
     }
 }
@@ -118,9 +127,11 @@ async fn serve(
         return;
     }
     let service = TowerToHyperService::new(router);
+    let driving = seat.clone();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (answer, seat) = (service.call(request), seat.clone());
+        request.extensions_mut().insert(driving.clone());
+        let (answer, seat) = (service.call(request), driving.clone());
         async move { seat.while_busy(answer).await }
     });
     let connection = http1::Builder::new()
@@ -132,7 +143,15 @@ async fn serve(
     tokio::pin!(connection);
     let last = tokio::select! {
         ended = connection.as_mut() => return log_early_end(ended, peer),
-        () = sleep(limit) => LAST_ANSWER,
+        // A stream lasts as long as whoever looks after it lets it.
+        () = seat.reached(Stage::Stream) => tokio::select! {
+            biased;
+            () = seat.reached(Stage::Cut) => return tracing::debug!(%peer, "the client takes nothing of its stream"),
+            ended = connection.as_mut() => return log_early_end(ended, peer),
+            () = seat.reached(Stage::Written) => LAST_ANSWER,
+            () = stop.cancelled() => PARTING,
+        },
+        () = seat.worn_out(limit) => LAST_ANSWER,
         () = stop.cancelled() => PARTING,
     };
     connection.as_mut().graceful_shutdown();

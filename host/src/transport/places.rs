@@ -10,10 +10,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
     net::IpAddr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -22,13 +19,9 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 
+use super::seat::Seat;
 use crate::admission::subject_to_limit;
-
-/// What every connection is given to send its request in. It comes right behind the TCP handshake; this is
-/// time for one lost packet. Someone who fills all places anew this often can hold up others for as long.
-const FIRST_WORDS: Duration = Duration::from_millis(250);
 
 /// Between two looks for somebody who can give way. A place that is freed ends the wait at once.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
@@ -51,13 +44,6 @@ pub(super) struct Place {
     taken: Arc<Mutex<Taken>>,
     /// Given back last: nobody else comes in before this one is forgotten.
     _permit: OwnedSemaphorePermit,
-}
-
-/// What is known of a connection.
-pub(super) struct Seat {
-    since: Instant,
-    busy: AtomicBool,
-    evicted: CancellationToken,
 }
 
 #[derive(Default)]
@@ -98,7 +84,7 @@ impl Places {
         let now = Instant::now();
         let mut taken = locked(&self.taken);
         let Some((address, seat)) = taken.who_gives_way(newcomer, now) else { return };
-        seat.evicted.cancel();
+        seat.evict();
         self.evictions.inc();
         if taken.told_at.is_none_or(|told| now.duration_since(told) >= TELL_AGAIN) {
             taken.told_at = Some(now);
@@ -112,7 +98,7 @@ impl Taken {
     fn seat(&mut self, address: IpAddr, since: Instant) -> (u64, Arc<Seat>) {
         let number = self.next;
         self.next += 1;
-        let seat = Arc::new(Seat { since, busy: AtomicBool::new(false), evicted: CancellationToken::new() });
+        let seat = Arc::new(Seat::new(since));
         self.by_address.entry(address).or_default().insert(number, seat.clone());
         (number, seat)
     }
@@ -152,26 +138,6 @@ impl Drop for Place {
     }
 }
 
-impl Seat {
-    /// Returns when the connection has to make room.
-    pub async fn evicted(&self) {
-        self.evicted.cancelled().await;
-    }
-
-    /// Keeps the connection from giving way while its request is answered.
-    pub async fn while_busy<T>(&self, answer: impl Future<Output = T>) -> T {
-        self.busy.store(true, Ordering::Relaxed);
-        let answered = answer.await;
-        self.busy.store(false, Ordering::Relaxed);
-        answered
-    }
-
-    fn can_give_way(&self, now: Instant) -> bool {
-        let had_time = now.duration_since(self.since) >= FIRST_WORDS;
-        had_time && !self.busy.load(Ordering::Relaxed) && !self.evicted.is_cancelled()
-    }
-}
-
 /// The map is never left half changed, so a panic elsewhere does not spoil it.
 fn locked(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
     taken.lock().unwrap_or_else(PoisonError::into_inner)
@@ -180,6 +146,7 @@ fn locked(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::seat::FIRST_WORDS;
 
     const OFFICE: &str = "192.0.2.1";
     const HOSTILE: &str = "192.0.2.2";
@@ -207,7 +174,7 @@ mod tests {
 
         fn gives_way(&self, newcomer: &str, millis: u64) -> Option<(String, Duration)> {
             let (address, seat) = self.taken.who_gives_way(newcomer.parse().unwrap(), self.at(millis))?;
-            Some((address.to_string(), seat.since - self.start))
+            Some((address.to_string(), seat.since() - self.start))
         }
     }
 
@@ -223,8 +190,8 @@ mod tests {
         assert_eq!(room.gives_way(STRANGER, 1000), someone(HOSTILE, 1));
         assert_eq!(room.gives_way(OFFICE, 1000), someone(HOSTILE, 1));
         assert_eq!(room.gives_way(HOSTILE, 1000), someone(HOSTILE, 1), "also for another of its own");
-        seats[0].evicted.cancel();
-        seats[1].busy.store(true, Ordering::Relaxed);
+        seats[0].evict();
+        seats[1].set_busy(true);
         assert_eq!(room.gives_way(STRANGER, 1000), someone(HOSTILE, 3));
     }
 
@@ -232,7 +199,7 @@ mod tests {
     fn nobody_gives_way_to_one_who_holds_as_many() {
         let mut room = Room::new();
         let busy: Vec<_> = (0..3).map(|millis| room.enter(HOSTILE, millis)).collect();
-        busy.iter().for_each(|seat| seat.busy.store(true, Ordering::Relaxed));
+        busy.iter().for_each(|seat| seat.set_busy(true));
         (3..6).for_each(|millis| drop(room.enter(OFFICE, millis)));
         assert_eq!(room.gives_way(HOSTILE, 1000), None);
         assert_eq!(room.gives_way(OFFICE, 1000), someone(OFFICE, 3));
@@ -301,7 +268,7 @@ mod tests {
     async fn one_whose_request_is_under_way_keeps_its_place() {
         let places = Places::new(1, Counter::default());
         let place = places.take(HOSTILE.parse().unwrap()).await.unwrap();
-        let later = place.seat().since + FIRST_WORDS;
+        let later = place.seat().since() + FIRST_WORDS;
         place.seat().while_busy(async { assert!(!place.seat().can_give_way(later)) }).await;
         assert!(place.seat().can_give_way(later));
     }

@@ -340,6 +340,7 @@ impl<'a> Reader<'a> {
                 Duration::ZERO
             }
             Due::Close { .. } => {
+                self.edge.dispatcher.give_up_requests(self.session());
                 self.close(CloseCode::TokenExpired);
                 MAX_WATCH
             }
@@ -350,6 +351,7 @@ impl<'a> Reader<'a> {
     async fn leave(&mut self) -> Ending {
         let connection = &self.line.connection;
         connection.advance(Event::Leaving);
+        self.edge.dispatcher.finish_requests(self.session());
         let window = self.edge.config.load().server.reconnect_window;
         self.edge.dispatcher.reconnect(self.session(), window.mul_f64(rand::random::<f64>()));
         let finish = async {

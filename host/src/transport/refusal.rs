@@ -40,6 +40,12 @@ impl From<admission::Refused> for Refusal {
     }
 }
 
+/// In whole seconds (RFC 9110, section 10.2.3); zero would ask for a repeat at once.
+pub(super) fn retry_after(wait: Duration) -> HeaderValue {
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX))
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -49,9 +55,7 @@ impl IntoResponse for Refusal {
         }
         let mut response = (status, Json(payload)).into_response();
         if let Some(wait) = self.retry_after {
-            // In whole seconds (RFC 9110, section 10.2.3); zero would ask for a repeat at once.
-            let seconds = wait.as_millis().div_ceil(1000).max(1);
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
+            response.headers_mut().insert(RETRY_AFTER, retry_after(wait));
         }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

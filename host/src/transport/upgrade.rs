@@ -1,5 +1,5 @@
 //! May this request have a socket? Every check happens before the 101, in one order:
-//! draining - form of the request - origin - connection limits and rate - token - user limits.
+//! draining - form of the request - (for MCP, host) - origin - connection limits and rate - token - user limits.
 //!
 //! The connection's id is made first, and is in every log line, in every refusal and on the socket.
 
@@ -13,7 +13,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
             CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
             SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
@@ -24,7 +24,7 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hyper::upgrade::OnUpgrade;
-use switchboard_protocol::{ErrorCode, SUBPROTOCOL_MCP};
+use switchboard_protocol::{ErrorCode, SUBPROTOCOL, SUBPROTOCOL_MCP};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::Instrument as _;
 
@@ -33,10 +33,12 @@ use super::{
     codec::Codec,
     http,
     line::Line,
+    mcp,
     refusal::Refusal,
     websocket::{self, Admitted},
 };
 use crate::{
+    auth::Door,
     session::{
         Connection,
         state::{Event, State as Life},
@@ -65,12 +67,17 @@ pub(crate) fn new_connection_id() -> String {
 
 /// `GET /ws`.
 pub(crate) async fn upgrade(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    open(edge, request, Door::Socket).await
+}
+
+/// Through the door for MCP, frames are bare JSON-RPC unless the client asks for envelopes.
+pub(super) async fn open(edge: Arc<Edge>, request: Request, door: Door) -> Response {
     let started = Instant::now();
     let connection_id = new_connection_id();
     let span = tracing::info_span!("connection", connection_id);
     let (request, _) = request.into_parts();
     span.in_scope(|| tracing::debug!(query = request.uri.query().map(redact_query), "an upgrade was asked for"));
-    let result = shake_hands(&edge, &connection_id, request).instrument(span.clone()).await;
+    let result = shake_hands(&edge, &connection_id, request, door).instrument(span.clone()).await;
     let outcome = result.as_ref().map_or_else(|refusal| refusal.code.as_str(), |_| "accepted");
     edge.metrics.handshakes.get_or_create(&Outcome { outcome }).inc();
     edge.metrics.handshake_duration.observe(started.elapsed().as_secs_f64());
@@ -90,25 +97,34 @@ pub(crate) async fn upgrade(State(edge): State<Arc<Edge>>, request: Request) -> 
     response
 }
 
-async fn shake_hands(edge: &Arc<Edge>, connection_id: &str, mut request: Parts) -> Result<Response, Refusal> {
+async fn shake_hands(
+    edge: &Arc<Edge>,
+    connection_id: &str,
+    mut request: Parts,
+    door: Door,
+) -> Result<Response, Refusal> {
     let life = Life::Connecting;
     check_draining(edge)?;
     let switch = request.extensions.remove::<OnUpgrade>();
     let key = websocket_key(&request.method, &request.headers);
     let (key, switch) = key.zip(switch).ok_or_else(upgrade_required)?;
+    if door == Door::Mcp {
+        mcp::check_host(edge, &request)?;
+    }
     edge.admission.check_origin(&request.headers)?;
     let peer = peer(&request)?.ip();
     let connection_slot = edge.admission.reserve(peer)?;
     let life = life.after(Event::CredentialsTaken);
     let query = request.uri.query();
-    let authenticated = edge.auth.authenticate_upgrade(connection_id, peer, &request.headers, query).await?;
+    let authenticated = edge.auth.authenticate_upgrade(door, connection_id, peer, &request.headers, query).await?;
     let user_slot = edge.admission.admit_user(&authenticated.principal, connection_id)?;
 
     let response = switching_protocols(&key, authenticated.subprotocol.as_deref())?;
-    let codec = match (edge.service, authenticated.subprotocol.as_deref()) {
-        (Service::Echo, _) => Codec::Echo,
-        (Service::Route, Some(SUBPROTOCOL_MCP)) => Codec::BareJsonrpc,
-        (Service::Route, _) => Codec::Envelope,
+    let codec = match (edge.service, authenticated.subprotocol.as_deref(), door) {
+        (Service::Echo, ..) => Codec::Echo,
+        (Service::Route, Some(SUBPROTOCOL_MCP), _) => Codec::BareJsonrpc,
+        (Service::Route, Some(SUBPROTOCOL), _) | (Service::Route, _, Door::Socket) => Codec::Envelope,
+        (Service::Route, _, Door::Mcp) => Codec::BareJsonrpc,
     };
     let connection = Arc::new(Connection::new(connection_id.into(), life));
     let resumable = codec == Codec::Envelope;
@@ -132,17 +148,24 @@ pub(super) fn check_draining(edge: &Edge) -> Result<(), Refusal> {
 /// One that announces a body is none: who is in the middle and reads the body would see other frames
 /// than we do. Neither is HEAD, which the router takes for a GET.
 fn websocket_key(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
-    let names = |header: &HeaderMap, name, wanted: &str| {
-        let values = header.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(wanted))
-    };
     let complete = names(headers, CONNECTION, "upgrade")
-        && names(headers, UPGRADE, "websocket")
+        && is_wanted(headers)
         && names(headers, SEC_WEBSOCKET_VERSION, WEBSOCKET_VERSION);
     let bodiless = !headers.contains_key(TRANSFER_ENCODING)
         && headers.get_all(CONTENT_LENGTH).iter().all(|length| length.as_bytes() == b"0");
     let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes()));
     key.filter(|_| method == Method::GET && complete && bodiless).cloned()
+}
+
+/// Whether a request offers to become a socket, and not something else, as clients do that would rather speak HTTP/2.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    names(headers, UPGRADE, "websocket")
+}
+
+/// Whether a header that is a list has an entry.
+fn names(headers: &HeaderMap, name: HeaderName, wanted: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(wanted))
 }
 
 /// Whether it is base64 of 16 bytes, as a client of RFC 6455 makes it.

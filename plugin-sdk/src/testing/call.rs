@@ -10,10 +10,14 @@ use super::{
     imports::{current, within},
     outcome::Outcome,
     rules,
-    world::{Call, World},
+    world::{
+        Call, World,
+        offers::{Inputs, Notices},
+        requests::CallRequest,
+    },
 };
 use crate::{
-    Error, Message, Plugin, Status, ToolError, ToolResult,
+    Error, Message, Plugin, Status,
     bindings::switchboard::plugin::types::{self, Refusal},
     exports,
 };
@@ -21,19 +25,12 @@ use crate::{
 /// What a call is given that no test shortens.
 const DEADLINE_MS: u32 = 5_000;
 
-type Shared = Rc<RefCell<World>>;
+pub(super) type Shared = Rc<RefCell<World>>;
 
 pub(super) fn handle<P: Plugin>(world: &Shared, caller: &Caller, kind: &str, payload: &str) -> Outcome {
     let manifest = checked::<P>(world);
     if let Err(error) = accept(&manifest, kind, payload) {
-        return Outcome {
-            result: Err(error),
-            sent: vec![],
-            published: vec![],
-            events: vec![],
-            logs: vec![],
-            requests: vec![],
-        };
+        return Outcome::refused(error);
     }
     let message = types::Message {
         type_: kind.to_owned(),
@@ -43,13 +40,14 @@ pub(super) fn handle<P: Plugin>(world: &Shared, caller: &Caller, kind: &str, pay
         timestamp: world.borrow().now.as_secs_f64(),
     };
     run::<P, _>(world, caller, |plugin, context| {
+        current().borrow_mut().call().request = Some(CallRequest::default());
         let answer = exports::handle(plugin, context, message).map_err(refused)?;
         answer.map(|answer| accept_answer(answer.into())).transpose()
     })
 }
 
 /// The plugin's manifest, when it and the settings are what the real host would load.
-fn checked<P: Plugin>(world: &Shared) -> Value {
+pub(super) fn checked<P: Plugin>(world: &Shared) -> Value {
     let manifest = rules::checked_manifest::<P>();
     if let Some(schema) = manifest.get("settings")
         && let Err(fault) = rules::check_schema(schema, &world.borrow().settings)
@@ -75,7 +73,7 @@ fn accept_answer(answer: Message) -> Result<Message, Error> {
     checked.map(|()| answer).map_err(|fault| Error::new("PLUGIN_ANSWER_INVALID", fault))
 }
 
-fn refused(refusal: Refusal) -> Error {
+pub(super) fn refused(refusal: Refusal) -> Error {
     if let Err(fault) = rules::check_code(&refusal.code) {
         return Error::new("PLUGIN_ANSWER_INVALID", fault);
     }
@@ -95,7 +93,7 @@ fn run<P: Plugin, R: Into<CallResult>>(
     body: impl FnOnce(&mut P, types::Context) -> R,
 ) -> Outcome {
     let context = context_of(caller);
-    begin::<P>(world, context.clone());
+    begin::<P>(world, caller, context.clone());
     let CallResult(result) = within(world, || body(&mut P::default(), context)).into();
     finish(world, result)
 }
@@ -114,14 +112,53 @@ impl From<()> for CallResult {
     }
 }
 
-fn begin<P: Plugin>(world: &Shared, context: types::Context) {
+/// Begins a call within the innermost one, with the same caller, within its run, and with what was passed on.
+pub(super) fn begin_within_call<P: Plugin>() -> (Shared, types::Context) {
+    let world = current();
+    let mut context = world.borrow_mut().call().context.clone();
+    if let Some(run) = &world.borrow_mut().call().run {
+        context.run_id = Some(run.ids.run_id.clone());
+        context.thread_id = Some(run.ids.thread_id.clone());
+    }
+    let (inputs, notices) = world.borrow().passed.last().cloned().unwrap_or_default();
+    push::<P>(&world, context.clone(), inputs, notices);
+    (world, context)
+}
+
+/// Begins a call that nothing led to but the caller itself.
+pub(super) fn begin<P: Plugin>(world: &Shared, caller: &Caller, context: types::Context) {
+    push::<P>(world, context, caller.inputs.clone(), Notices::default());
+}
+
+fn push<P: Plugin>(world: &Shared, context: types::Context, inputs: Inputs, notices: Notices) {
     let plugin = rules::name_of(&P::manifest().to_value());
-    let call = Call { plugin, context, sent: vec![], published: vec![], logs: vec![], requests: vec![], run: None };
-    world.borrow_mut().calls.push(call);
+    world.borrow_mut().calls.push(Call {
+        plugin,
+        context,
+        sent: vec![],
+        published: vec![],
+        logs: vec![],
+        requests: vec![],
+        run: None,
+        inputs,
+        notices,
+        progress: None,
+        request: None,
+        changed: vec![],
+    });
+}
+
+/// Asks for an item within a call: what is sent along with it is there for the plugin that offers it.
+pub(super) fn within_call<R>(inputs: Inputs, notices: Notices, body: impl FnOnce() -> R) -> R {
+    let world = current();
+    world.borrow_mut().passed.push((inputs, notices));
+    let result = body();
+    world.borrow_mut().passed.pop();
+    result
 }
 
 /// Ends the innermost call, and its run if the plugin did not.
-fn finish(world: &Shared, result: Result<Option<Message>, Error>) -> Outcome {
+pub(super) fn finish(world: &Shared, result: Result<Option<Message>, Error>) -> Outcome {
     let mut world = world.borrow_mut();
     if world.call().run.as_ref().is_some_and(|run| !run.ended) {
         let how = if world.run_is_cancelled() { Status::Cancelled } else { Status::Error };
@@ -129,13 +166,27 @@ fn finish(world: &Shared, result: Result<Option<Message>, Error>) -> Outcome {
         let ended = world.finish_run(how, &json!({ "error": error }).to_string());
         debug_assert_eq!(ended, Ok(()));
     }
-    let Some(Call { sent, published, logs, requests, run, .. }) = world.calls.pop() else {
+    let Some(call) = world.calls.pop() else {
         panic!("a call ended that never began");
     };
-    Outcome { result, sent, published, logs, requests, events: run.map(|run| run.events).unwrap_or_default() }
+    let request = call.request.unwrap_or_default();
+    let (name, shown) = (request.name.clone(), request.shown.clone());
+    let left_open = world.end_request(&call.context.session_id, request, matches!(result, Ok(None)));
+    Outcome {
+        result,
+        sent: call.sent,
+        published: call.published,
+        logs: call.logs,
+        requests: call.requests,
+        events: call.run.map(|run| run.events).unwrap_or_default(),
+        request: name,
+        left_open,
+        shown,
+        changed: call.changed,
+    }
 }
 
-fn context_of(caller: &Caller) -> types::Context {
+pub(super) fn context_of(caller: &Caller) -> types::Context {
     let Caller { subject, tenant, scopes, claims, transport, .. } = caller.clone();
     types::Context {
         connection_id: format!("ws_{subject}"),
@@ -147,71 +198,6 @@ fn context_of(caller: &Caller) -> types::Context {
         deadline_ms: DEADLINE_MS,
         traceparent: None,
     }
-}
-
-pub(super) fn list_tools<P: Plugin>(world: &Shared, caller: &Caller) -> Vec<Value> {
-    let manifest = rules::checked_manifest::<P>();
-    if manifest["tools"] != true {
-        panic!("the manifest does not say that there are tools: add `.tools()`");
-    }
-    let context = context_of(caller);
-    begin::<P>(world, context.clone());
-    let listed = within(world, || exports::list_tools(&mut P::default(), context));
-    finish(world, Ok(None));
-    let tools: Vec<Value> = match listed {
-        Ok(text) => serde_json::from_str(&text).unwrap_or_default(),
-        Err(refusal) => panic!("the plugin does not list its tools: {}", refused(refusal)),
-    };
-    tools.iter().for_each(rules::check_tool);
-    tools
-}
-
-pub(super) fn call_tool<P: Plugin>(
-    world: &Shared,
-    caller: &Caller,
-    name: &str,
-    arguments: &Value,
-) -> Result<ToolResult, ToolError> {
-    let tools = list_tools::<P>(world, caller);
-    let tool = tools.iter().find(|tool| tool["name"] == name);
-    let tool = tool.ok_or_else(|| ToolError::UnknownTool(name.to_owned()))?;
-    rules::check_schema(&tool["inputSchema"], arguments).map_err(ToolError::InvalidArguments)?;
-    let context = context_of(caller);
-    begin::<P>(world, context.clone());
-    let result = within(world, || tool_result::<P>(context, name, arguments));
-    finish(world, Ok(None));
-    check_output(tool, result?)
-}
-
-/// A tool of `P`, called by a plugin that is itself being called: with the same caller, and within its run.
-pub(super) fn tool_within_call<P: Plugin>(name: &str, arguments: &Value) -> Result<ToolResult, ToolError> {
-    let world = current();
-    let mut context = world.borrow_mut().call().context.clone();
-    if let Some(run) = &world.borrow_mut().call().run {
-        context.run_id = Some(run.ids.run_id.clone());
-        context.thread_id = Some(run.ids.thread_id.clone());
-    }
-    begin::<P>(&world, context.clone());
-    let result = tool_result::<P>(context, name, arguments);
-    finish(&world, Ok(None));
-    result
-}
-
-fn tool_result<P: Plugin>(context: types::Context, name: &str, arguments: &Value) -> Result<ToolResult, ToolError> {
-    let text = exports::call_tool(&mut P::default(), context, name, &arguments.to_string())
-        .map_err(|refusal| ToolError::Failed(refused(refusal).to_string()))?;
-    serde_json::from_str(&text).map_err(|fault| ToolError::Failed(fault.to_string()))
-}
-
-/// A tool that promised an `outputSchema` has to keep to it.
-fn check_output(tool: &Value, result: ToolResult) -> Result<ToolResult, ToolError> {
-    if let (Some(schema), Some(content)) = (tool.get("outputSchema"), &result.structured_content)
-        && !result.is_error
-    {
-        rules::check_schema(schema, content)
-            .map_err(|fault| ToolError::Failed(format!("the result does not fit `outputSchema`: {fault}")))?;
-    }
-    Ok(result)
 }
 
 pub(super) fn connect<P: Plugin>(world: &Shared, caller: &Caller) -> Outcome {
@@ -238,7 +224,7 @@ pub(super) fn event<P: Plugin>(world: &Shared, caller: &Caller, topic: &str, kin
 
 pub(super) fn self_test<P: Plugin>(world: &Shared, caller: &Caller) -> Result<(), String> {
     checked::<P>(world);
-    begin::<P>(world, context_of(caller));
+    begin::<P>(world, caller, context_of(caller));
     let result = within(world, || exports::self_test(&mut P::default()));
     finish(world, Ok(None));
     result

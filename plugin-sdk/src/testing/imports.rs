@@ -5,6 +5,13 @@ use std::{cell::RefCell, rc::Rc};
 
 use super::world::World;
 
+pub(crate) mod catalogue;
+pub(crate) mod changes;
+pub(crate) mod inputs;
+pub(crate) mod progress;
+pub(crate) mod requests;
+pub(crate) mod seals;
+
 thread_local! {
     /// The host of the call that is under way on this thread.
     static CURRENT: RefCell<Option<Rc<RefCell<World>>>> = const { RefCell::new(None) };
@@ -279,7 +286,14 @@ pub(crate) mod random {
 pub(crate) mod toolbox {
     use serde_json::Value;
 
-    use crate::{ToolError, testing::rules};
+    use crate::{
+        ToolError,
+        testing::{
+            call::within_call,
+            rules,
+            world::offers::{Inputs, Notices},
+        },
+    };
 
     pub(crate) fn list() -> Result<String, ToolError> {
         super::with(|world| {
@@ -294,7 +308,7 @@ pub(crate) mod toolbox {
         let arguments = rules::object(arguments).map_err(ToolError::InvalidArguments)?;
         rules::check_schema(&tool.description["inputSchema"], &arguments).map_err(ToolError::InvalidArguments)?;
         // Without a borrow of the world: a tool may call the host itself.
-        let result = (tool.call)(arguments)?;
+        let result = within_call(Inputs::default(), Notices::default(), || (tool.call)(arguments))?;
         serde_json::to_string(&result).map_err(|fault| ToolError::Other(fault.to_string()))
     }
 }

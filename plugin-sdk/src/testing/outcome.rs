@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Delivery, Error, Level, Message, Target, http::Request};
+use crate::{Delivery, Error, Level, Message, Severity, Subject, Target, http::Request};
 
 /// The result of a call and its effects, each list in order.
 #[derive(Debug)]
@@ -20,6 +20,47 @@ pub struct Outcome {
     pub logs: Vec<LogLine>,
     /// Requests that it sent to other servers, refused ones included.
     pub requests: Vec<Request>,
+    /// The name of the request that the answer belongs to, if it was given one. After
+    /// [`resume`](crate::Requests::resume) that is another one than the message's own.
+    pub request: Option<String>,
+    /// Whether the request is still open.
+    pub left_open: bool,
+    /// How a transport with statuses shows the answer.
+    pub shown: Option<Shown>,
+    /// What the plugin said has changed of its own offer.
+    pub changed: Vec<Subject>,
+}
+
+/// How a transport with statuses shows an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The HTTP status.
+    pub status: u16,
+    /// Scopes that a token would need for another answer.
+    pub missing_scopes: Vec<String>,
+}
+
+/// What a tool, resource or prompt told whoever waits for it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// How far it is.
+    Progress {
+        /// Increases from report to report.
+        progress: f64,
+        /// What it will be at the end, if that is known.
+        total: Option<f64>,
+        /// In words.
+        message: Option<String>,
+    },
+    /// A line for the client.
+    Log {
+        /// How urgent.
+        severity: Severity,
+        /// What part of the plugin says so.
+        logger: Option<String>,
+        /// Any JSON value.
+        data: Value,
+    },
 }
 
 /// A message that a plugin sent.
@@ -33,6 +74,12 @@ pub struct Sent {
     pub payload: Value,
     /// Whether a newer one may replace it.
     pub how: Delivery,
+}
+
+impl Sent {
+    pub(super) fn to_caller(kind: &str, payload: Value) -> Self {
+        Self { to: Target::Caller, kind: kind.to_owned(), payload, how: Delivery::Kept }
+    }
 }
 
 /// Something that a plugin published.
@@ -69,6 +116,22 @@ pub struct LogLine {
 }
 
 impl Outcome {
+    /// Of a call that was never made.
+    pub(super) fn refused(error: Error) -> Self {
+        Self {
+            result: Err(error),
+            sent: vec![],
+            published: vec![],
+            events: vec![],
+            logs: vec![],
+            requests: vec![],
+            request: None,
+            left_open: false,
+            shown: None,
+            changed: vec![],
+        }
+    }
+
     /// The payload of the answer.
     ///
     /// # Panics

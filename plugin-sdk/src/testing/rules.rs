@@ -132,6 +132,96 @@ pub(super) fn check_tool(tool: &Value) {
     }
 }
 
+/// Fails the test if the host would not offer this resource, or template of resources.
+pub(super) fn check_resource(resource: &Value, key: &str) {
+    let uri = resource[key].as_str().unwrap_or_default();
+    let scheme = uri.split_once(':').map(|(scheme, _)| scheme).unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '.' | '-');
+    if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(allowed) {
+        panic!("the host would refuse the resource {uri:?}: `{key}` has to be absolute");
+    }
+    if resource["name"].as_str().is_none_or(str::is_empty) {
+        panic!("the host would refuse the resource {uri:?}: it has no `name`");
+    }
+}
+
+/// Fails the test if the host would not offer this prompt.
+pub(super) fn check_prompt(prompt: &Value) {
+    let name = prompt["name"].as_str().unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if name.is_empty() || name.len() > MAX_TOOL_NAME_LENGTH || !name.chars().all(allowed) {
+        panic!("the host would refuse the prompt {name:?}: a name has 1 to 64 characters of A-Z a-z 0-9 _ . -");
+    }
+}
+
+/// All are strings, and the required ones are there.
+pub(super) fn check_prompt_arguments(prompt: &Value, arguments: &Value) -> Result<(), String> {
+    for argument in prompt["arguments"].as_array().into_iter().flatten() {
+        let name = argument["name"].as_str().unwrap_or_default();
+        if argument["required"] == true && arguments.get(name).is_none() {
+            return Err(format!("`/{name}`: it is required"));
+        }
+    }
+    let given = arguments.as_object().ok_or("the arguments are not a JSON object")?;
+    match given.iter().find(|(_, value)| !value.is_string()) {
+        Some((name, _)) => Err(format!("`/{name}`: it has to be a string")),
+        None => Ok(()),
+    }
+}
+
+/// A result that asks for input has a form of its own; any other is checked as its kind.
+pub(super) fn check_result(result: &Value, check: fn(&Value) -> Result<(), String>) -> Result<(), String> {
+    if result["resultType"] != "input_required" {
+        return check(result);
+    }
+    let (requests, state) = (result.get("inputRequests"), result.get("requestState"));
+    if requests.is_none() && state.is_none() {
+        return Err("it has neither `inputRequests` nor `requestState`".to_owned());
+    }
+    if state.is_some_and(|state| !state.is_string()) {
+        return Err("`requestState` has to be a string".to_owned());
+    }
+    let Some(requests) = requests else { return Ok(()) };
+    for (key, request) in requests.as_object().ok_or("`inputRequests` has to be an object")? {
+        let method = request["method"].as_str().unwrap_or_default();
+        if !["elicitation/create", "sampling/createMessage", "roots/list"].contains(&method) {
+            return Err(format!("`inputRequests.{key}`: {method:?} cannot be asked of a client"));
+        }
+    }
+    Ok(())
+}
+
+/// What reading gives.
+pub(super) fn check_contents(result: &Value) -> Result<(), String> {
+    for content in result["contents"].as_array().ok_or("it has no array `contents`")? {
+        let (text, blob) = (content["text"].is_string(), content["blob"].is_string());
+        if !content["uri"].is_string() || text == blob {
+            return Err("each of `contents` has `uri`, and `text` or `blob`".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// What a prompt becomes.
+pub(super) fn check_messages(result: &Value) -> Result<(), String> {
+    for message in result["messages"].as_array().ok_or("it has no array `messages`")? {
+        let role = message["role"].as_str().unwrap_or_default();
+        if !matches!(role, "user" | "assistant") || !message["content"]["type"].is_string() {
+            return Err("each of `messages` has a `role` and a content block".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a URI fits a template of RFC 6570: `{var}` takes no `/`, `{+var}` takes anything.
+pub(super) fn fits_template(template: &str, uri: &str) -> bool {
+    let Some((literal, rest)) = template.split_once('{') else { return template == uri };
+    let (Some(uri), Some((variable, rest))) = (uri.strip_prefix(literal), rest.split_once('}')) else { return false };
+    let anything = variable.starts_with('+');
+    let longest = if anything { uri.len() } else { uri.find('/').unwrap_or(uri.len()) };
+    (1..=longest).filter(|end| uri.is_char_boundary(*end)).any(|end| fits_template(rest, &uri[end..]))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -152,6 +242,34 @@ mod tests {
         for topic in ["", ".", "room..42", "room.", "room.*", &"x".repeat(257)] {
             assert!(check_topic(topic, false).is_err(), "{topic:?}");
         }
+    }
+
+    #[test]
+    fn templates_take_one_level_or_with_a_plus_all() {
+        for (template, uri, fits) in [
+            ("test://a", "test://a", true),
+            ("test://a", "test://b", false),
+            ("test://{x}", "test://a", true),
+            ("test://{x}", "test://", false),
+            ("test://{x}", "test://a/b", false),
+            ("test://{+x}", "test://a/b", true),
+            ("test://{x}/data/{y}", "test://1/data/2", true),
+            ("test://{x}/data/{y}", "test://1/date/2", false),
+            ("test://{x}-{y}.txt", "test://a-b-c.txt", true),
+        ] {
+            assert_eq!(fits_template(template, uri), fits, "{template} {uri}");
+        }
+    }
+
+    #[test]
+    fn what_asks_for_input_asks_what_clients_know() {
+        let check = |result: Value| check_result(&result, |_| Err("another kind".into()));
+        assert_eq!(check(json!({})), Err("another kind".into()));
+        assert!(check(json!({ "resultType": "input_required" })).is_err());
+        assert!(check(json!({ "resultType": "input_required", "requestState": "s" })).is_ok());
+        let asks =
+            |method: &str| json!({ "resultType": "input_required", "inputRequests": { "k": { "method": method } } });
+        assert!(check(asks("roots/list")).is_ok() && check(asks("tools/list")).is_err());
     }
 
     #[test]

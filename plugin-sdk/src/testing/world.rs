@@ -8,15 +8,22 @@ use std::{
 
 use serde_json::{Value, json};
 
+use self::{
+    offers::{Inputs, Notices, Offers},
+    requests::{CallRequest, Open, Watch},
+};
 use super::{
-    outcome::{LogLine, Published, RunEvent, Sent},
+    outcome::{LogLine, Published, Report, RunEvent, Sent},
     rules,
 };
 use crate::{
-    RunError, Scope, Status, ToolError, ToolResult,
+    RunError, Scope, Status, Subject, ToolError, ToolResult,
     bindings::switchboard::plugin::{runs, types},
     http::{HttpError, Request, Response},
 };
+
+pub(super) mod offers;
+pub(super) mod requests;
 
 /// 2026-01-01T00:00:00Z.
 const START_OF_TIME_MS: u64 = 1_767_225_600_000;
@@ -66,6 +73,18 @@ pub(super) struct World {
     pub runs_begun: u64,
     /// Those of the calls that are under way, outermost first.
     pub calls: Vec<Call>,
+    /// What other plugins offer beside their tools.
+    pub offers: Offers,
+    /// What is sent along with the items that are being asked for, outermost first.
+    pub passed: Vec<(Inputs, Notices)>,
+    /// What tools, resources and prompts told whoever waits for them, since the test looked last.
+    pub reports: Vec<Report>,
+    /// Those that are not answered, by session and name.
+    pub requests: BTreeMap<(String, String), Open>,
+    /// What the host answered in place of the plugin, since the test looked last.
+    pub answered_by_host: Vec<Value>,
+    /// What is watched for as long as the session lasts.
+    pub watches: BTreeMap<String, Vec<Watch>>,
 }
 
 /// One call and what it caused so far.
@@ -77,6 +96,13 @@ pub(super) struct Call {
     pub logs: Vec<LogLine>,
     pub requests: Vec<Request>,
     pub run: Option<TestRun>,
+    pub inputs: Inputs,
+    pub notices: Notices,
+    /// The last that was reported.
+    pub progress: Option<f64>,
+    /// Only of a message that is being handled.
+    pub request: Option<CallRequest>,
+    pub changed: Vec<Subject>,
 }
 
 pub(super) struct TestRun {
@@ -110,6 +136,12 @@ impl Default for World {
             random: 0x9e37_79b9_7f4a_7c15,
             runs_begun: 0,
             calls: Vec::new(),
+            offers: Offers::default(),
+            passed: Vec::new(),
+            reports: Vec::new(),
+            requests: BTreeMap::new(),
+            answered_by_host: Vec::new(),
+            watches: BTreeMap::new(),
         }
     }
 }
@@ -125,6 +157,14 @@ impl World {
 
     pub fn advance(&mut self, time: Duration) {
         self.now += time;
+        self.end_overdue_requests();
+    }
+
+    /// Calls within a call have the same caller.
+    pub fn send_to_caller(&mut self, kind: &str, payload: Value) {
+        if let Some(outermost) = self.calls.first_mut() {
+            outermost.sent.push(Sent::to_caller(kind, payload));
+        }
     }
 
     /// Goes forward by a millisecond with each reading, so that a plugin that waits for time to pass gets there.

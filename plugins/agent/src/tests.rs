@@ -137,7 +137,7 @@ fn only_a_run_of_the_caller_can_be_cancelled() {
 
 #[test]
 fn a_tool_without_a_text_is_no_trouble() {
-    let nothing = |_| Ok(ToolResult { content: vec![], structured_content: None, is_error: false });
+    let nothing = |_| Ok(ToolResult { content: vec![], ..ToolResult::text("") });
     let outcome = say(&mut TestHost::new().tool("do_nothing", nothing), "do_nothing");
     assert!(message(&outcome).contains("without a text"));
 }

@@ -1,22 +1,38 @@
-//! JSON-RPC 2.0 in, messages out; and in it the Model Context Protocol.
+//! JSON-RPC 2.0 in, messages out; and in it the Model Context Protocol, for both of its eras.
 //!
 //! The host carries JSON-RPC (in an envelope, as bare frames, over HTTP); the whole protocol is here:
 //!
 //! - [`rpc`]: what a request is, and every way in which one can be wrong; knows no method
-//! - [`in_flight`]: that no two requests with one id are under way at the same time
-//! - [`mcp`]: the methods of the Model Context Protocol, as revisions 2025-06-18 and 2025-11-25 have them
-//! - [`tools`]: `tools/list` and `tools/call`, on the tools of all plugins
+//! - [`era`]: which revision a request speaks; the names and capabilities that this server has in all of them
+//! - [`modern`], [`legacy`]: the methods of revision 2026-07-28, and of 2025-11-25 and 2025-06-18
+//! - [`lists`], [`items`], [`completion`]: what both have in common: lists; tools, resources and prompts; completion
+//! - [`listen`], [`notifications`]: what changes, and what clients tell
+//! - [`input_required`]: what a tool asks of the client, and whether the client can do it
+//! - [`server_requests`]: the same as requests of the server, as the legacy revisions have it
+//!
+//! Nothing is remembered from one message to the next but what legacy sessions need: what the client can do, which
+//! log lines it wants, and what it was asked.
 
-mod in_flight;
-mod mcp;
+mod completion;
+mod era;
+mod input_required;
+mod items;
+mod legacy;
+mod listen;
+mod lists;
+mod modern;
+mod notifications;
 mod rpc;
-mod tools;
+mod server_requests;
+mod settings;
+mod text;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-use switchboard_sdk::{Context, Error, Manifest, Message, Plugin};
+use serde_json::value::RawValue;
+use switchboard_sdk::{Context, Error, Manifest, Message, Plugin, RequestError};
 
-use rpc::{Incoming, Response};
+use era::Era;
+use rpc::{Fault, Incoming, Request, Response, code};
+use settings::Settings;
 
 /// The message type, of requests and of answers.
 const TYPE: &str = "jsonrpc";
@@ -25,23 +41,8 @@ const TYPE: &str = "jsonrpc";
 #[derive(Debug, Default)]
 pub struct JsonRpc;
 
-/// What an operator can change.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(default)]
-pub(crate) struct Settings {
-    /// Tools on one page of `tools/list`.
-    #[schemars(range(min = 1, max = 1000))]
-    page_size: usize,
-    /// What clients are told about how to use this server.
-    #[schemars(length(max = 4096))]
-    instructions: Option<String>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { page_size: 100, instructions: None }
-    }
-}
+/// The result of a request; `None` if it is left open, and answered later.
+type Answer = Result<Option<Box<RawValue>>, Fault>;
 
 impl Plugin for JsonRpc {
     fn manifest() -> Manifest {
@@ -52,19 +53,52 @@ impl Plugin for JsonRpc {
     }
 
     fn handle(&mut self, ctx: &Context, message: Message) -> Result<Option<Message>, Error> {
-        let response = match rpc::parse(&message.payload) {
-            Incoming::Request(request) => in_flight::only_one(ctx, &request, || mcp::answer(ctx, &request)),
+        match rpc::parse(&message.payload) {
+            Incoming::Request(request) => respond(ctx, request.id, answer(ctx, &request)),
             // Neither is ever answered, whatever is in it.
-            Incoming::Notification | Incoming::Response => return Ok(None),
-            Incoming::Invalid(response) => response,
-        };
-        respond(&response)
+            Incoming::Notification(notification) => {
+                notifications::heard(ctx, &notification);
+                Ok(None)
+            }
+            Incoming::Reply(reply) => server_requests::replied(ctx, &reply),
+            Incoming::Invalid(response) => send(ctx, &response),
+        }
     }
 }
 
 switchboard_sdk::register_plugin!(JsonRpc);
 
-fn respond(response: &Response<'_>) -> Result<Option<Message>, Error> {
+fn answer(ctx: &Context, request: &Request<'_>) -> Answer {
+    match ctx.requests().begin(&rpc::id::name_of(request.id)) {
+        // Without a request there is nothing that a second one could be taken for.
+        Ok(()) | Err(RequestError::Unknown) => {}
+        Err(RequestError::UnderWay) => {
+            let problem = "another request with this `id` is still under way";
+            return Err(Fault::new(code::INVALID_REQUEST, problem));
+        }
+        Err(error) => return Err(Fault::internal(Error::from(error).message)),
+    }
+    let settings: Settings = ctx.settings().map_err(Fault::internal)?;
+    match era::of(request)? {
+        Era::Modern(caller) => modern::answer(ctx, &settings, request, &caller),
+        Era::Legacy(meta) => legacy::answer(ctx, &settings, request, meta),
+    }
+}
+
+/// Answers a request, or leaves it open.
+fn respond(ctx: &Context, id: &RawValue, answer: Answer) -> Result<Option<Message>, Error> {
+    match answer.transpose() {
+        Some(result) => send(ctx, &Response::new(id, result)),
+        None => Ok(None),
+    }
+}
+
+fn send(ctx: &Context, response: &Response<'_>) -> Result<Option<Message>, Error> {
+    if let Some(fault) = response.fault()
+        && let Some(status) = fault.status
+    {
+        ctx.requests().show(status, &fault.missing_scopes);
+    }
     Message::answer(TYPE, response)
 }
 

@@ -3,36 +3,46 @@
 //! Knows no method. An id is kept as the text that the client wrote, so that an integer of any size
 //! comes back digit for digit.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-/// The codes that the specification reserves and this server uses; it invents none of its own.
-pub(crate) mod code {
-    pub(crate) const INVALID_REQUEST: i32 = -32600;
-    pub(crate) const METHOD_NOT_FOUND: i32 = -32601;
-    pub(crate) const INVALID_PARAMS: i32 = -32602;
-    pub(crate) const INTERNAL_ERROR: i32 = -32603;
-}
+pub(crate) use fault::{Fault, code};
+
+mod fault;
+pub(crate) mod id;
 
 /// A payload, sorted by what the specification makes of it.
 #[derive(Debug)]
 pub(crate) enum Incoming<'a> {
     Request(Request<'a>),
     /// Never answered.
-    Notification,
-    /// A client's answer to a request of the server, which makes none.
-    Response,
+    Notification(Notification<'a>),
+    /// A client's answer to a request of the server. Never answered.
+    Reply(Reply<'a>),
     /// To be answered with this.
     Invalid(Response<'a>),
 }
 
 /// A request with an id that can be answered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Request<'a> {
     pub id: &'a RawValue,
     pub method: String,
     /// An object or an array, if anything.
     pub params: Option<&'a RawValue>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Notification<'a> {
+    pub method: String,
+    pub params: Option<&'a RawValue>,
+}
+
+/// What a client makes of a request of the server.
+#[derive(Debug)]
+pub(crate) struct Reply<'a> {
+    pub id: Option<&'a RawValue>,
+    pub outcome: Result<&'a RawValue, Option<&'a RawValue>>,
 }
 
 /// An answer. The id is left out when the request had none that could be used: clients refuse `null`.
@@ -52,24 +62,14 @@ enum Outcome {
     Error(Fault),
 }
 
-/// Why a request has no result.
-#[derive(Debug, Serialize)]
-pub(crate) struct Fault {
-    pub code: i32,
-    pub message: String,
-}
-
-impl Fault {
-    pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-
-    pub(crate) fn invalid_params(message: impl Into<String>) -> Self {
-        Self::new(code::INVALID_PARAMS, message)
-    }
-
-    pub(crate) fn internal(message: impl std::fmt::Display) -> Self {
-        Self::new(code::INTERNAL_ERROR, message.to_string())
+impl Request<'_> {
+    /// The parameters by name; left out, an empty object.
+    pub(crate) fn params<P: DeserializeOwned>(&self) -> Result<P, Fault> {
+        let text = self.params.map_or("{}", RawValue::get);
+        if !text.starts_with('{') {
+            return Err(Fault::invalid_params("`params` has to be an object"));
+        }
+        serde_json::from_str(text).map_err(|fault| Fault::invalid_params(format!("`params`: {fault}")))
     }
 }
 
@@ -82,8 +82,17 @@ impl<'a> Response<'a> {
         Self { jsonrpc: "2.0", id: Some(id), outcome }
     }
 
+    /// Why there is no result, if there is none.
+    pub(crate) fn fault(&self) -> Option<&Fault> {
+        match &self.outcome {
+            Outcome::Result(_) => None,
+            Outcome::Error(fault) => Some(fault),
+        }
+    }
+
     fn invalid(id: Option<&'a RawValue>, problem: impl Into<String>) -> Self {
-        Self { jsonrpc: "2.0", id, outcome: Outcome::Error(Fault::new(code::INVALID_REQUEST, problem)) }
+        let fault = Fault::new(code::INVALID_REQUEST, problem).shown(400);
+        Self { jsonrpc: "2.0", id, outcome: Outcome::Error(fault) }
     }
 }
 
@@ -123,9 +132,9 @@ pub(crate) fn parse(text: &str) -> Incoming<'_> {
 impl<'a> Members<'a> {
     fn sort(self) -> Incoming<'a> {
         if self.method.is_none() && (self.result.is_some() || self.error.is_some()) {
-            return Incoming::Response;
+            return Incoming::Reply(Reply { id: self.id, outcome: self.result.ok_or(self.error) });
         }
-        let id = match self.id.map(check_id).transpose() {
+        let id = match self.id.map(id::check).transpose() {
             Ok(id) => id,
             Err(problem) => return Incoming::Invalid(Response::invalid(None, problem)),
         };
@@ -136,7 +145,7 @@ impl<'a> Members<'a> {
         let Some(method) = text_of(self.method) else {
             return invalid("`method` has to be a string");
         };
-        let Some(id) = id else { return Incoming::Notification };
+        let Some(id) = id else { return Incoming::Notification(Notification { method, params: self.params }) };
         match self.params {
             Some(params) if !params.get().starts_with(['{', '[']) => {
                 invalid("`params` has to be an object or an array")
@@ -144,14 +153,6 @@ impl<'a> Members<'a> {
             params => Incoming::Request(Request { id, method, params }),
         }
     }
-}
-
-/// Strings and whole numbers; a number with a fraction, or written as one, is not the same everywhere.
-fn check_id(id: &RawValue) -> Result<&RawValue, String> {
-    let text = id.get();
-    let is_string = text.starts_with('"');
-    let is_integer = text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && !text.contains(['.', 'e', 'E']);
-    if is_string || is_integer { Ok(id) } else { Err("`id` has to be a string or a whole number".to_owned()) }
 }
 
 fn text_of(member: Option<&RawValue>) -> Option<String> {

@@ -153,14 +153,22 @@ impl Client {
         if let Some(index) = self.unread.iter().position(&fits) {
             return self.unread.remove(index).expect("the index was just found");
         }
-        loop {
-            let frame =
-                within_patience!(what, self.read()).unwrap_or_else(|code| panic!("closed {code:?}, awaiting {what}"));
-            if fits(&frame) {
-                return frame;
+        // Over all of them: one that never comes is missed, however many others do.
+        let finding = async {
+            loop {
+                let frame = self.read().await.unwrap_or_else(|code| panic!("closed {code:?}, awaiting {what}"));
+                if fits(&frame) {
+                    return frame;
+                }
+                self.unread.push_back(frame);
             }
-            self.unread.push_back(frame);
-        }
+        };
+        within_patience!(what, finding)
+    }
+
+    /// What came in while other frames were awaited.
+    pub fn unread(&self) -> impl Iterator<Item = &Value> {
+        self.unread.iter()
     }
 
     /// Frames of a type that came in while others were awaited.
@@ -188,11 +196,14 @@ impl Client {
 
     /// Waits for the close, and returns its code: `None` if the connection was cut without one.
     pub async fn closed(&mut self) -> Option<u16> {
-        loop {
-            if let Err(code) = within_patience!("the close", self.read()) {
-                return code;
+        let closing = async {
+            loop {
+                if let Err(code) = self.read().await {
+                    return code;
+                }
             }
-        }
+        };
+        within_patience!("the close", closing)
     }
 
     pub async fn close(mut self) {

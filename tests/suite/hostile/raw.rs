@@ -120,7 +120,7 @@ const FREE_AT: usize = 1_024;
 /// The host's contract as one text.
 fn contract() -> String {
     const HEADER: &str = "package switchboard:plugin@0.1.0;";
-    let files = ["types", "imports", "exports", "world"]
+    let files = ["types", "imports", "exports", "requests", "offers", "world"]
         .map(|name| fs::read_to_string(repository().join(format!("wit/{name}.wit"))).expect("the contract is there"));
     files.iter().fold(HEADER.to_owned(), |text, file| text + &file.replace(HEADER, ""))
 }

@@ -45,8 +45,9 @@ pub(crate) struct TestArgs {
     /// The settings [default: switchboard.toml in the plugin's folder, if it is there]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How long each step may take: `500ms`, `10s`, `1m`.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = connect::parse_wait)]
+    /// How long each step may take: `500ms`, `10s`, `1m`. The default is long beside any deadline, because a machine
+    /// that has just built a plugin can keep a host waiting for its disk.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = connect::parse_wait)]
     timeout: Duration,
     /// What compiles crates.
     #[arg(long, value_enum, default_value_t = toolchain::Choice::Auto)]

@@ -12,6 +12,8 @@ wasmtime::component::bindgen!({
         "switchboard:plugin/runs.start": async,
         "switchboard:plugin/http": async,
         "switchboard:plugin/state": async,
+        "switchboard:plugin/catalogue": async,
+        "switchboard:plugin/changes.watch": async,
     },
     exports: { default: async },
 });

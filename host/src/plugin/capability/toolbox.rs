@@ -20,10 +20,10 @@ const ALL: &str = "*";
 
 impl Host for CallState {
     async fn list(&mut self) -> Result<String, GuestError> {
-        let context = self.onward_within_depth()?;
+        let context = self.onward_within_depth().map_err(GuestError::Cycle)?;
         // The other plugin has CPU time of its own; it must not use up this one's.
         let tools = self.meter.without(context.effects.clone().list_tools(&context)).await?;
-        if self.may_call(ALL) {
+        if self.may_call_tool(ALL) {
             return Ok(tools);
         }
         let all: Vec<&RawValue> =
@@ -33,28 +33,28 @@ impl Host for CallState {
     }
 
     async fn call(&mut self, name: String, arguments: String) -> Result<String, GuestError> {
-        if !self.may_call(ALL) && !self.may_call(&name) {
+        if !self.may_call_tool(&name) {
             return Err(GuestError::Forbidden("this plugin's `grants.tools` do not name the tool".into()));
         }
-        let context = self.onward_within_depth()?;
+        let context = self.onward_within_depth().map_err(GuestError::Cycle)?;
         let effects = context.effects.clone();
         Ok(self.meter.without(effects.call_tool(&context, &name, arguments)).await?)
     }
 }
 
 impl CallState {
-    fn may_call(&self, name: &str) -> bool {
-        self.version.grants.tools.iter().any(|granted| granted == name)
+    pub(super) fn may_call_tool(&self, name: &str) -> bool {
+        self.version.grants.tools.iter().any(|granted| granted == ALL || granted == name)
     }
 
     fn may_see(&self, tool: &RawValue) -> bool {
-        Members::parse(tool.get()).ok().and_then(|tool| tool.text("name")).is_some_and(|name| self.may_call(&name))
+        Members::parse(tool.get()).ok().and_then(|tool| tool.text("name")).is_some_and(|name| self.may_call_tool(&name))
     }
 
-    fn onward_within_depth(&self) -> Result<CallContext, GuestError> {
+    pub(super) fn onward_within_depth(&self) -> Result<CallContext, String> {
         let context = self.onward();
         let most = usize::try_from(self.version.limits.max_call_depth).unwrap_or(MAX_DEPTH).min(MAX_DEPTH);
-        check_depth(&context.chain, most).map_err(GuestError::Cycle)?;
+        check_depth(&context.chain, most)?;
         Ok(context)
     }
 }

@@ -10,7 +10,7 @@ use super::{
             TopicError as GuestError,
         },
         call_state::CallState,
-        effects::{SubscribeOptions, TopicError, TopicPosition},
+        effects::{Caller, SubscribeOptions, TopicError, TopicPosition},
         json_object,
     },
     messages::sendable_type,
@@ -52,8 +52,11 @@ impl Host for CallState {
         let message_type = sendable_type(&type_).map_err(GuestError::Invalid)?;
         json_object::check(&payload).map_err(|problem| GuestError::Invalid(format!("the payload: {problem}")))?;
         self.emissions.take(payload.len()).map_err(GuestError::LimitExceeded)?;
+        // Whoever hears of it hears it from this plugin, whosever message it was.
+        let through = self.context.through().unwrap_or(&self.version.name).clone();
+        let caller = Caller { through: Some(through), ..self.context.caller.clone() };
         let (position, receivers) =
-            self.context.effects.publish(&self.context.caller, &topic, message_type, payload, exclude_caller)?;
+            self.context.effects.publish(&caller, &topic, message_type, payload, exclude_caller)?;
         Ok(Receipt { position: position.into(), receivers })
     }
 

@@ -14,6 +14,7 @@ use super::super::{
     compile::Compiler,
     engine::Sandbox,
     loader::Loader,
+    seals::Seals,
     status::LoadFailure,
     test_guest::{Handle, TestGuest},
     validate::validate,
@@ -78,8 +79,15 @@ async fn no_component_breaks_the_way_to_readiness_or_gets_what_it_was_not_grante
     let sandbox = Sandbox::new(&config).unwrap();
     let loader = Loader {
         compiler: Compiler::new(sandbox.clone(), AotCache::open(folder.path())),
-        shared: SharedCapabilities::start(LiveConfig::new(config.clone()), None, Metrics::new(), &tasks, stop.clone())
-            .unwrap(),
+        shared: SharedCapabilities::start(
+            LiveConfig::new(config.clone()),
+            None,
+            Seals::random(),
+            Metrics::new(),
+            &tasks,
+            stop.clone(),
+        )
+        .unwrap(),
         sandbox,
     };
     let mut granted_nothing = config.plugin_defaults.clone();

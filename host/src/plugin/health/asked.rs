@@ -26,10 +26,17 @@ impl<'a> From<&'a Question<'_>> for Asked<'a> {
                 Self::Content { export, name: message.message_type.as_str(), text: &message.payload }
             }
             Question::CallTool { name, arguments } => Self::Content { export, name, text: arguments },
+            Question::GetPrompt { name, arguments } => Self::Content { export, name, text: arguments },
+            Question::ReadResource { uri } => Self::Content { export, name: uri, text: "" },
+            Question::Complete { argument, value, .. } => Self::Content { export, name: argument, text: value },
             Question::Connect | Question::Disconnect { .. } | Question::Event { .. } => Self::News,
-            Question::ListTools | Question::SelfTest | Question::ExportState | Question::ImportState { .. } => {
-                Self::OfTheHost
-            }
+            Question::ListTools
+            | Question::ListResources
+            | Question::ListResourceTemplates
+            | Question::ListPrompts
+            | Question::SelfTest
+            | Question::ExportState
+            | Question::ImportState { .. } => Self::OfTheHost,
         }
     }
 }

@@ -15,12 +15,12 @@ use crate::auth::Principal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Caller(u64);
 
-/// Who a call is counted as. A plugin that calls another one's tools acts with the rights of whoever called it, and
+/// Who a call is counted as. A plugin that calls another one's tools, or publishes what it hears, acts with the rights of whoever called it, and
 /// chooses what it sends: it could be all of its users, and is therefore counted as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asker {
     pub user: Caller,
-    /// The outermost plugin that the call came through; the user, if it came through none.
+    /// The outermost plugin that the call came through, or that published what it is about; the user, if it came through none.
     pub through: Caller,
 }
 
@@ -32,10 +32,10 @@ pub(super) struct MessageDigest(u64);
 pub(super) struct Digests(RandomState);
 
 impl Digests {
-    /// `chain` are the plugins whose calls led to this one, outermost first.
-    pub fn asker(&self, principal: &Principal, chain: &[Arc<str>]) -> Asker {
+    /// `through` is the outermost plugin that the call came through.
+    pub fn asker(&self, principal: &Principal, through: Option<&Arc<str>>) -> Asker {
         let user = Caller(self.0.hash_one((0_u8, &principal.tenant, &principal.subject)));
-        Asker { user, through: chain.first().map_or(user, |plugin| Caller(self.0.hash_one((1_u8, plugin)))) }
+        Asker { user, through: through.map_or(user, |plugin| Caller(self.0.hash_one((1_u8, plugin)))) }
     }
 
     pub fn message(&self, export: &str, name: &str, content: &str) -> MessageDigest {
@@ -90,22 +90,21 @@ mod tests {
         assert_eq!(digests.message("handle", "a", "{}"), digests.message("handle", "a", "{}"));
         let users = [(None, "alice"), (Some("a"), "lice"), (Some(""), "alice"), (None, "bob")];
         let distinct: BTreeSet<u64> =
-            users.iter().map(|(tenant, name)| digests.asker(&Principal::named(*tenant, name), &[]).user.0).collect();
+            users.iter().map(|(tenant, name)| digests.asker(&Principal::named(*tenant, name), None).user.0).collect();
         assert_eq!(distinct.len(), users.len());
     }
 
     #[test]
     fn a_call_that_came_through_plugins_is_its_users_and_the_outermost_ones() {
         let digests = Digests::default();
-        let asker = |user: &str, chain: &[&str]| {
-            let chain: Vec<Arc<str>> = chain.iter().map(|name| (*name).into()).collect();
-            digests.asker(&Principal::named(None, user), &chain)
+        let asker = |user: &str, through: Option<&str>| {
+            digests.asker(&Principal::named(None, user), through.map(Arc::from).as_ref())
         };
-        let direct = asker("alice", &[]);
+        let direct = asker("alice", None);
         assert_eq!(direct.user, direct.through);
-        let (alice, bob) = (asker("alice", &["agent", "tools"]), asker("bob", &["agent"]));
+        let (alice, bob) = (asker("alice", Some("agent")), asker("bob", Some("agent")));
         assert_eq!((alice.user, alice.through), (direct.user, bob.through));
-        assert_ne!(alice.through, asker("agent", &[]).through, "a user of that name is not the plugin");
+        assert_ne!(alice.through, asker("agent", None).through, "a user of that name is not the plugin");
         assert!(alice.may_be(direct) && alice.may_be(bob) && !bob.may_be(direct));
     }
 

@@ -31,8 +31,19 @@ impl Bench {
 
     fn admit_through(&self, chain: &[&str], user: &str, text: &str) -> Result<Permit, CallFailure> {
         let mut context = detached::context(self.now);
-        context.caller.principal = Arc::new(Principal::named(None, user));
         context.chain = chain.iter().map(|name| (*name).into()).collect();
+        self.admit_in(context, user, text)
+    }
+
+    /// A call for a publication that a plugin made on behalf of a user.
+    fn admit_published(&self, by: &str, user: &str, text: &str) -> Result<Permit, CallFailure> {
+        let mut context = detached::context(self.now);
+        context.caller.through = Some(by.into());
+        self.admit_in(context, user, text)
+    }
+
+    fn admit_in(&self, mut context: CallContext, user: &str, text: &str) -> Result<Permit, CallFailure> {
+        context.caller.principal = Arc::new(Principal::named(None, user));
         let asked = Asked::Content { export: "handle", name: "fragile", text };
         Ok(self.health.admit(&context, asked, self.now)?.expect("it is a user's"))
     }
@@ -224,4 +235,21 @@ fn a_plugin_that_calls_for_all_of_its_users_takes_another_from_nobody() {
     }
     assert_eq!(bench.call("alice", "y", Ok(())), "made", "the circuit is closed");
     assert_eq!(bench.call("alice", "bad", Ok(())), "made", "and the message is nobody's poison");
+}
+
+#[test]
+fn a_plugin_that_publishes_for_its_users_is_one_caller() {
+    let bench = Bench::new(|_| {});
+    assert_eq!(bench.call("alice", "x", Ok(())), "made");
+    for user in 0..20 {
+        let permit = bench.admit_published("hostile", &format!("user-{user}"), &user.to_string());
+        bench.end(permit.expect("it is let in"), crash());
+    }
+    assert_eq!(bench.call("alice", "y", Ok(())), "made", "the circuit is closed");
+    // Through another plugin, somebody else may be behind it.
+    for (by, text) in [("hostile", "a"), ("another", "b"), ("hostile", "c")] {
+        let permit = bench.admit_published(by, text, text);
+        bench.end(permit.expect("it is let in"), crash());
+    }
+    assert_eq!(bench.call("alice", "z", Ok(())), "unavailable");
 }

@@ -26,6 +26,9 @@ use crate::telemetry::metrics::PluginOutcome;
 /// The most that an export or an import may take: a message may wait for both.
 const HANDOVER: Duration = Duration::from_secs(2);
 
+/// Imports of one state that are begun. The first can have been cut short by a call that had little time left.
+const MAX_ATTEMPTS: u32 = 2;
+
 /// What an instance left behind.
 pub(in super::super) struct Parked {
     /// The version's own label.
@@ -33,11 +36,24 @@ pub(in super::super) struct Parked {
     pub state: Vec<u8>,
     since: Instant,
     room: Seat,
+    attempts: u32,
 }
 
 impl Parked {
     pub fn bytes(&self) -> usize {
         self.room.bytes()
+    }
+
+    /// An instance is about to take it over, or to end in the attempt. Whether it may: one that took
+    /// longer than its call had, each time, takes every next message with it as well.
+    pub fn attempt(&mut self) -> bool {
+        self.attempts += 1;
+        self.attempts <= MAX_ATTEMPTS
+    }
+
+    #[cfg(test)]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
     }
 
     pub fn age(&self, now: Instant) -> Duration {
@@ -73,7 +89,7 @@ impl Live {
             version.count_handover("no_room");
             return None;
         };
-        Some(Parked { from_version: version.version.clone(), state, since: Instant::now(), room })
+        Some(Parked { from_version: version.version.clone(), state, since: Instant::now(), room, attempts: 0 })
     }
 
     /// What it would leave behind. It can go on serving.
@@ -167,7 +183,7 @@ impl PluginVersion {
 }
 
 impl SharedCapabilities {
-    pub(super) fn count_handover(&self, plugin: &Arc<str>, outcome: &'static str) {
+    pub(in super::super) fn count_handover(&self, plugin: &Arc<str>, outcome: &'static str) {
         let label = PluginOutcome { plugin: plugin.clone(), outcome };
         self.metrics.plugin_handovers.get_or_create(&label).inc();
     }

@@ -180,11 +180,11 @@ impl SharedCapabilities {
     pub(in super::super) fn leave(&self, mut occupant: OwnedMutexGuard<Occupant>, mut live: Live) {
         let version = live.version().clone();
         let place = match self.sessions.leaving.begin(&version.name, LEAVING_OF_ONE) {
-            Some(turn) => version.sandbox.place_to_leave().map(|place| (turn, place)),
+            Some(turn) => version.sandbox.place_to_leave(live.memory_bytes()).map(|place| (turn, place)),
             None => None,
         };
         let Some(place) = place else {
-            tracing::warn!(plugin = %version.name, "too many instances give way at one time: a session starts anew");
+            tracing::warn!(plugin = %version.name, "too many instances give way at one time, or too large ones: a session starts anew");
             self.count_handover(&version.name, "no_room");
             return live.put_away(PutAway::NoRoom);
         };

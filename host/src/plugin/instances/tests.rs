@@ -44,6 +44,10 @@ fn of_session(session: &str, within: Duration) -> CallContext {
 }
 
 async fn ask(version: &Arc<PluginVersion>, session: &str) -> Result<(), CallFailure> {
+    ask_within(version, session, Duration::from_secs(5)).await
+}
+
+async fn ask_within(version: &Arc<PluginVersion>, session: &str, within: Duration) -> Result<(), CallFailure> {
     let message = GuestMessage {
         message_type: MessageType::parse(&version.manifest.handles[0].pattern.to_string()).unwrap(),
         payload: "{}".into(),
@@ -51,7 +55,7 @@ async fn ask(version: &Arc<PluginVersion>, session: &str) -> Result<(), CallFail
         correlation_id: None,
         timestamp: 0.0,
     };
-    version.handle(of_session(session, Duration::from_secs(5)), message).await.map(drop)
+    version.handle(of_session(session, within), message).await.map(drop)
 }
 
 fn put_away(host: &Host, plugin: &str, reason: &'static str) -> u64 {
@@ -311,5 +315,33 @@ async fn what_one_instance_leaves_and_the_next_takes_over_is_not_on_the_account_
         ask(&version, "s1").await.unwrap_or_else(|failure| panic!("message {message}: {failure}"));
     }
     assert_eq!(handovers(&host, "a", "import_failed"), 2);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_takes_over_in_time_costs_two_messages_and_no_more() {
+    let files = [("a", guest("1.0.0", "ping", Handover::Agree, Handover::Spin))];
+    let host = Host::start(&files, |config| {
+        patient(config);
+        nothing_ahead(config);
+        config.plugin_defaults.instances.max_calls = 1;
+        config.plugin_defaults.health.failures_to_open = 0;
+    })
+    .await;
+    let version = serving(&host, "a");
+    ask(&version, "s1").await.unwrap();
+    let slot = version.shared.sessions.slot(&"s1".into(), &version.name).unwrap();
+    for attempt in 0..2 {
+        // Until it is left behind, this one could also be too short for that.
+        while !slot.try_lock().is_ok_and(|there| there.left_behind().is_some_and(|parked| parked.attempts() > attempt))
+        {
+            let cut_short = ask_within(&version, "s1", Duration::from_millis(300)).await;
+            assert!(matches!(cut_short, Err(CallFailure::TimedOut { .. })), "{cut_short:?}");
+        }
+    }
+    let begun = Instant::now();
+    ask(&version, "s1").await.unwrap();
+    assert!(begun.elapsed() < PROMPT, "{:?}", begun.elapsed());
+    assert_eq!(handovers(&host, "a", "import_failed"), 1);
     host.stop().await;
 }

@@ -21,6 +21,19 @@ use super::{
 impl Plugins {
     /// Brings a component to traffic, through the same stages as a file. Returns when it serves.
     pub async fn deploy(&self, deployment: Deployment, order: Order) -> Result<Done, OperationError> {
+        let (name, by) = (deployment.plugin.clone(), order.by.clone());
+        let deployed = self.deploy_unheard(deployment, order).await;
+        // Among the plugin's lines, as what is wrong with a file is. A name that somebody made up has none.
+        if let Err(problem) = &deployed
+            && let Some(status) = self.statuses().into_iter().find(|status| status.name == name)
+        {
+            let serving = status.version.as_deref().unwrap_or("nothing");
+            tracing::warn!(plugin = %name, by, %problem, serving, "a deployment was refused");
+        }
+        deployed
+    }
+
+    async fn deploy_unheard(&self, deployment: Deployment, order: Order) -> Result<Done, OperationError> {
         let began = Instant::now();
         let Deployment { plugin, component, canary_percent: percent } = deployment;
         if !is_plugin_name(&plugin) {

@@ -6,7 +6,10 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{super::effects::*, *};
+use super::{
+    super::{effects::*, offers::Offers},
+    *,
+};
 
 const SOON: Duration = Duration::from_millis(50);
 
@@ -51,6 +54,10 @@ impl Effects for Recorder {
     fn call_tool<'a>(&'a self, _: &'a CallContext, _: &'a str, _: String) -> BoxFuture<'a, Result<String, ToolError>> {
         std::future::pending().boxed()
     }
+    fn offers(&self) -> Option<&dyn Offers> {
+        None
+    }
+
     fn stats(&self) -> String {
         String::new()
     }
@@ -68,6 +75,7 @@ fn outlet(recorder: &Arc<Recorder>, subject: &str) -> RunOutlet {
             session_id: "s_1".into(),
             principal: Arc::new(principal(subject, None)),
             transport: Transport::Websocket,
+            through: None,
         },
         correlation_id: Some("c1".into()),
     }

@@ -21,6 +21,10 @@ const MAX_SCHEMAS: usize = 10_000;
 /// How deep a value can be: the JSON parser gives up at 128 levels.
 const LEVELS: usize = 128;
 
+/// Subschemas that are looked at to know what a schema costs, each of them again for each level of a value: a second
+/// or less. A hundred kinds of nodes that hold each other need a tenth of it.
+const MAX_EFFORT: u64 = 500_000;
+
 /// Subschemas within or behind each other.
 const MAX_NESTING: usize = 256;
 
@@ -42,12 +46,27 @@ const EVERY_ITEM: [&str; 1] = ["contains"];
 /// Keywords that hold schemas by name.
 const BY_NAME: [&str; 4] = ["properties", "patternProperties", "dependentSchemas", "dependencies"];
 
-/// References that are not followed here.
-const NOT_FOLLOWED: [&str; 2] = ["$dynamicRef", "$recursiveRef"];
+/// Keywords that refer to another schema. The last two depend on how a schema was come to, but only where one has an
+/// `$id` of its own, and such are refused.
+const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 
-/// Refuses a schema that can take too long, or whose cost cannot be told.
-pub(super) fn check(document: &Value) -> Result<(), String> {
+/// Keywords that give a schema a name to refer to it by.
+const ANCHORS: [&str; 2] = ["$anchor", "$dynamicAnchor"];
+
+/// What a schema costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cost {
+    /// Subschemas that look at one place of a value, at most.
+    pub steps: u64,
+    /// How much work it was to find that out.
+    pub effort: u64,
+}
+
+/// What a schema costs. Refuses a schema that can take too long, or whose cost
+/// cannot be told.
+pub(super) fn check(document: &Value) -> Result<Cost, String> {
     let mut survey = Survey::new(document);
+    survey.collect_anchors(document);
     survey.collect(document)?;
     // From the bottom up, so that what is further down is known already.
     let targets = survey.targets.clone();
@@ -59,15 +78,20 @@ pub(super) fn check(document: &Value) -> Result<(), String> {
             break;
         }
     }
-    survey.steps(document, LEVELS, 0).map(drop)
+    let steps = survey.steps(document, LEVELS, 0)?;
+    Ok(Cost { steps, effort: survey.effort })
 }
 
 /// What a reference within the document leads to.
-fn resolve<'a>(document: &'a Value, reference: &str) -> Result<&'a Value, String> {
+fn resolve<'a>(document: &'a Value, anchors: &Anchors<'a>, reference: &str) -> Result<&'a Value, String> {
     let refused = || format!("the reference {reference:?} is none within the schema, such as `#/$defs/name`");
     let pointer = reference.strip_prefix('#').filter(|pointer| !pointer.contains('%')).ok_or_else(refused)?;
     if !pointer.is_empty() && !pointer.starts_with('/') {
-        return Err(refused());
+        return match anchors.get(pointer).map(Vec::as_slice) {
+            Some([one]) => Ok(*one),
+            Some(_) => Err(format!("the anchor {pointer:?} is there more than once")),
+            None => Err(format!("the reference {reference:?} leads nowhere")),
+        };
     }
     let mut part = document;
     for (depth, token) in pointer.split('/').skip(1).enumerate() {
@@ -100,12 +124,17 @@ fn schemas<'a>(members: &'a Map<String, Value>, keyword: &str) -> Vec<&'a Value>
     }
 }
 
+/// What has a name, by that.
+type Anchors<'a> = HashMap<&'a str, Vec<&'a Value>>;
+
 struct Survey<'a> {
     document: &'a Value,
+    anchors: Anchors<'a>,
     /// What is referred to.
     targets: Vec<&'a Value>,
     is_target: HashSet<*const Value>,
     objects: usize,
+    effort: u64,
     /// Of each target, by how many levels of a value are below.
     known: HashMap<(*const Value, usize), u64>,
     under_way: HashSet<*const Value>,
@@ -115,11 +144,27 @@ impl<'a> Survey<'a> {
     fn new(document: &'a Value) -> Self {
         Self {
             document,
+            anchors: Anchors::new(),
             targets: Vec::new(),
             is_target: HashSet::new(),
             objects: 0,
+            effort: 0,
             known: HashMap::new(),
             under_way: HashSet::new(),
+        }
+    }
+
+    /// Also where they are part of an example: then two have one name, and a reference to it is refused.
+    fn collect_anchors(&mut self, part: &'a Value) {
+        match part {
+            Value::Object(members) => {
+                for name in ANCHORS.iter().filter_map(|keyword| members.get(*keyword)?.as_str()) {
+                    self.anchors.entry(name).or_default().push(part);
+                }
+                members.values().for_each(|member| self.collect_anchors(member));
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.collect_anchors(item)),
+            _ => {}
         }
     }
 
@@ -131,11 +176,12 @@ impl<'a> Survey<'a> {
                     return Err(format!("it has more than {MAX_SCHEMAS} parts"));
                 }
                 // One that leads nowhere may be part of an example; where it counts, it is refused later.
-                let reference = members.get("$ref").and_then(Value::as_str);
-                if let Some(target) = reference.and_then(|to| resolve(self.document, to).ok())
-                    && self.is_target.insert(target)
-                {
-                    self.targets.push(target);
+                for reference in REFERENCES.iter().filter_map(|keyword| members.get(*keyword)?.as_str()) {
+                    if let Ok(target) = resolve(self.document, &self.anchors, reference)
+                        && self.is_target.insert(target)
+                    {
+                        self.targets.push(target);
+                    }
                 }
                 members.values().try_for_each(|member| self.collect(member))
             }
@@ -160,6 +206,10 @@ impl<'a> Survey<'a> {
     /// How many subschemas look at one place of a value with so many levels.
     fn steps(&mut self, schema: &'a Value, levels: usize, nesting: usize) -> Result<u64, String> {
         let Value::Object(members) = schema else { return Ok(1) };
+        self.effort += 1;
+        if self.effort > MAX_EFFORT {
+            return Err("its parts refer to each other in so many ways that nobody can tell what it costs".into());
+        }
         if nesting > MAX_NESTING {
             return Err(format!("more than {MAX_NESTING} of its parts stand behind each other"));
         }
@@ -192,15 +242,12 @@ impl<'a> Survey<'a> {
     }
 
     fn same_value(&mut self, members: &'a Map<String, Value>, levels: usize, nesting: usize) -> Result<u64, String> {
-        if let Some(name) = NOT_FOLLOWED.iter().find(|name| members.contains_key(**name)) {
-            return Err(format!("`{name}` is not supported: use `$ref`"));
-        }
         let mut steps = 1_u64;
         for keyword in SAME_VALUE {
             steps = steps.saturating_add(self.sum(members, keyword, levels, nesting)?);
         }
-        if let Some(Value::String(reference)) = members.get("$ref") {
-            let target = resolve(self.document, reference)?;
+        for reference in REFERENCES.iter().filter_map(|keyword| members.get(*keyword)?.as_str()) {
+            let target = resolve(self.document, &self.anchors, reference)?;
             steps = steps.saturating_add(self.steps(target, levels, nesting + 1)?);
         }
         let asks_again = members.contains_key("unevaluatedProperties") || members.contains_key("unevaluatedItems");
@@ -279,8 +326,11 @@ mod tests {
             json!({ "properties": { "a": { "oneOf": [{ "const": 1 }, { "enum": [{ "$ref": "#/nowhere" }] }] } }, "unevaluatedProperties": false }),
             chain(100, |next| json!({ "properties": { "next": next } })),
             chain(100, |next| next),
+            json!({ "properties": { "a": { "$ref": "#a" } }, "$defs": { "a": { "$anchor": "a" } } }),
+            json!({ "$dynamicAnchor": "node", "properties": { "children": { "items": { "$dynamicRef": "#node" } } } }),
+            json!({ "$recursiveAnchor": true, "properties": { "next": { "$recursiveRef": "#" } } }),
         ] {
-            assert_eq!(check(&document), Ok(()), "{document}");
+            assert!(check(&document).is_ok(), "{document}: {:?}", check(&document));
         }
     }
 
@@ -305,14 +355,32 @@ mod tests {
     }
 
     #[test]
+    fn to_know_what_a_schema_costs_does_not_cost_much_itself() {
+        let web = |count: usize| {
+            let node = |number: usize| {
+                let member =
+                    |k: usize| (k.to_string(), json!({ "$ref": format!("#/$defs/{}", (7 * number + k) % count) }));
+                json!({ "properties": (0..3).map(member).collect::<Map<_, _>>() })
+            };
+            let nodes: Map<String, Value> = (0..count).map(|number| (number.to_string(), node(number))).collect();
+            json!({ "$ref": "#/$defs/0", "$defs": nodes })
+        };
+        assert!(check(&web(100)).is_ok_and(|cost| cost.effort < MAX_EFFORT / 5));
+        assert!(problem(web(1_500)).contains("so many ways"));
+    }
+
+    #[test]
     fn circles_and_references_that_cannot_be_followed_are_refused() {
         assert!(problem(json!({ "$ref": "#" })).contains("circle"));
         let two = json!({ "a": { "anyOf": [{ "$ref": "#/$defs/b" }] }, "b": { "not": { "$ref": "#/$defs/a" } } });
         assert!(problem(json!({ "$ref": "#/$defs/a", "$defs": two })).contains("circle"));
-        assert!(problem(json!({ "$ref": "#anchor" })).contains("none within the schema"));
+        assert!(problem(json!({ "$ref": "#anchor" })).contains("leads nowhere"));
+        let twice = json!({ "a": { "$anchor": "x" }, "b": { "const": { "$dynamicAnchor": "x" } } });
+        assert!(problem(json!({ "$ref": "#x", "$defs": twice })).contains("more than once"));
+        assert!(problem(json!({ "$anchor": "x", "allOf": [{ "$dynamicRef": "#x" }] })).contains("circle"));
         assert!(problem(json!({ "$ref": "#/%24defs/a", "$defs": { "a": true } })).contains("none within"));
         assert!(problem(json!({ "$ref": "#/$defs/b" })).contains("leads nowhere"));
-        assert!(problem(json!({ "$dynamicRef": "#" })).contains("use `$ref`"));
+        assert!(problem(json!({ "$dynamicRef": "#" })).contains("circle"));
         let named = json!({ "a": { "$id": "http://elsewhere/", "$ref": "#/x" } });
         assert!(problem(json!({ "properties": named })).contains("`$id`"));
         let behind = json!({ "a": { "$id": "http://elsewhere/", "b": {} } });

@@ -12,7 +12,7 @@ use switchboard_protocol::{MessageType, ResumeFailure};
 
 use super::{Core, Life, Push, ResumeRequest, Resumption};
 use crate::session::{
-    frame::{Frame, Outgoing},
+    frame::{Frame, Outgoing, Volatile},
     ring::{Bounds, Ring},
     token::TokenDigest,
 };
@@ -120,7 +120,7 @@ impl World {
     fn apply(&mut self, step: &Step) {
         match step {
             Step::Push(bytes) => self.push(*bytes, None),
-            Step::PushVolatile(bytes) => self.push(*bytes, MessageType::parse("tick").ok()),
+            Step::PushVolatile(bytes) => self.push(*bytes, MessageType::parse("tick").ok().map(Volatile::Type)),
             Step::Take => self.take(),
             Step::Arrive(count) => self.arrive(*count),
             Step::Pong => self.pong(),
@@ -145,7 +145,7 @@ impl World {
         self.check_memory();
     }
 
-    fn push(&mut self, bytes: usize, volatile: Option<MessageType>) {
+    fn push(&mut self, bytes: usize, volatile: Option<Volatile>) {
         self.made += 1;
         let text = Bytes::from(vec![b'a' + (self.made % 26) as u8; bytes]);
         let was = self.core.life();

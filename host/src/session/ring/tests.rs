@@ -1,5 +1,7 @@
 //! The ring by itself: what is numbered, what is let go, what waits for a receipt.
 
+use switchboard_protocol::MessageType;
+
 use super::*;
 
 const BOUNDS: Bounds = Bounds {
@@ -19,7 +21,7 @@ fn filled(texts: &[&'static str]) -> (Ring, Instant) {
 }
 
 fn volatile(name: &str, text: &'static str) -> Frame {
-    Frame { bytes: text.into(), volatile: Some(MessageType::parse(name).unwrap()) }
+    Frame { bytes: text.into(), volatile: Some(Volatile::Type(MessageType::parse(name).unwrap())) }
 }
 
 fn taken(ring: &mut Ring) -> (Vec<(u64, Bytes)>, Took) {
@@ -152,4 +154,14 @@ fn what_was_ever_written_is_not_replaced_for_the_client_may_have_it() {
 
     let mut restored = Ring::restored(BOUNDS, 7, vec![volatile("tick", "7")], now);
     assert_eq!(restored.push(volatile("tick", "8"), 2, now), Pushed::Queued { seq: 8 });
+}
+
+#[test]
+fn what_one_watch_causes_conflates_and_what_others_of_its_type_do_does_not() {
+    let (mut ring, now) = (Ring::new(BOUNDS), Instant::now());
+    let changed = |watch: u64, text: &'static str| Frame { bytes: text.into(), volatile: Some(Volatile::Watch(watch)) };
+    for (watch, text) in [(1, "a"), (2, "b"), (1, "c"), (1, "d")] {
+        ring.push(changed(watch, text), 1, now);
+    }
+    assert_eq!(ring.frames().map(|frame| frame.bytes).collect::<Vec<_>>(), ["d", "b"]);
 }

@@ -82,7 +82,10 @@ async fn that_a_file_was_superseded_stays_to_be_seen() {
     let (host, places) = on_its_way(&Arc::default()).await;
     host.back(None).await.unwrap();
     drop(places);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let load = "switchboard_plugin_loads_total{plugin=\"a\",outcome=\"superseded\"} 1";
+    host.until(|| host.metrics.render().contains(load), |ended| *ended, "the load to end").await;
+    // What follows from it has been done before the next request.
+    host.plugins.unpin("a", "s-1", order()).await.unwrap();
     let error = host.status("a").unwrap().last_error.unwrap();
     assert_eq!((error.stage, host.route("ping").as_str()), (Stage::Superseded, "a 1.0.0"));
     assert!(error.reason.contains("ops chose another version"), "{error}");
