@@ -271,15 +271,26 @@ async fn bodies_that_do_not_come_are_counted_as_their_users() {
          Content-Length: 2\r\n\r\n",
         crate::harness::token("alice"),
     );
-    let mut silent = Vec::new();
-    for _ in 0..256 {
+    let say_nothing = async || {
         let mut stream = tokio::net::TcpStream::connect(&authority).await.expect("the server listens");
         stream.write_all(head.as_bytes()).await.expect("sent");
-        silent.push(stream);
+        stream
+    };
+    let mut silent = Vec::new();
+    for _ in 0..256 {
+        silent.push(say_nothing().await);
     }
     let alice = McpClient::of(&server, "alice");
-    // Long before those who say nothing are given up.
-    eventually("a refusal", async || (alice.modern("m", json!({})).await.status == 429).then_some(())).await;
+    // Long before those who say nothing are given up. While one of them is still on its way, what asks here takes its
+    // place, and it is refused: another comes for it.
+    eventually("a refusal", async || {
+        let refused = alice.modern("m", json!({})).await.status == 429;
+        if !refused {
+            silent.push(say_nothing().await);
+        }
+        refused.then_some(())
+    })
+    .await;
     assert_eq!(McpClient::of(&server, "bob").modern("m", json!({})).await.status, 200, "others are not meant");
     drop(silent);
     eventually("an answer", async || (alice.modern("m", json!({})).await.status == 200).then_some(())).await;
