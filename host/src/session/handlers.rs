@@ -1,9 +1,15 @@
 //! The handlers of one session that are under way. They belong to the session, not to a socket: one
 //! that was started finishes, whatever becomes of the connection that its message came in on.
+//!
+//! Most handlers have nothing to wait for. So the first turn of each is taken at once, by whoever accepts its
+//! message: no task is made for it, no other thread is woken, and answers to messages that came together can
+//! leave together. Only one that has to wait becomes a task. A guest that computes for long waits, too: it
+//! gives up its turn with the next tick of the engine's clock.
 
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -61,13 +67,15 @@ impl Handlers {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Starts the job, or lets it wait for its lane. Gives it back if there is no room.
+    /// Runs the job as far as it goes without waiting, or lets it wait for its lane. Gives it back if there is no room.
     pub fn accept(&self, lane: Lane, job: Job) -> Result<(), Job> {
         let accepted = self.shared.inbox().accept(&lane, job);
         match accepted {
             Accepted::Start(job) => {
-                let lane = self.shared.clone().run(lane, job);
-                drop(self.shared.tasks.spawn(lane.in_current_span()));
+                if let Some(job) = self.shared.first_turns(&lane, job) {
+                    let lane = self.shared.clone().run(lane, job);
+                    drop(self.shared.tasks.spawn(lane.in_current_span()));
+                }
                 Ok(())
             }
             Accepted::Queued => Ok(()),
@@ -104,6 +112,23 @@ impl Shared {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets the job have its first turn, and then those behind it in its lane. Returns the one that has to wait.
+    fn first_turns(&self, lane: &Lane, mut job: Job) -> Option<Job> {
+        // Nobody has to be woken: what waits has another turn at once, as a task.
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            if !self.abandoned.is_cancelled() {
+                let turn = AssertUnwindSafe(|| job.poll_unpin(&mut context));
+                match std::panic::catch_unwind(turn) {
+                    Ok(Poll::Pending) => return Some(job),
+                    Ok(Poll::Ready(())) => {}
+                    Err(_) => report_panic(),
+                }
+            }
+            job = self.ended(lane)?;
+        }
+    }
+
     /// One lane, until nothing waits in it.
     async fn run(self: Arc<Self>, lane: Lane, mut job: Job) {
         loop {
@@ -115,16 +140,25 @@ impl Shared {
                 ended = caught => ended,
             };
             if ended.is_err() {
-                tracing::error!("the host panicked while it handled a message");
+                report_panic();
             }
-            let next = self.inbox().finished(&lane);
-            self.finished.send_replace(());
-            match next {
+            match self.ended(&lane) {
                 Some(next) => job = next,
                 None => return,
             }
         }
     }
+
+    /// One has ended. Returns the next of its lane.
+    fn ended(&self, lane: &Lane) -> Option<Job> {
+        let next = self.inbox().finished(lane);
+        self.finished.send_replace(());
+        next
+    }
+}
+
+fn report_panic() {
+    tracing::error!("the host panicked while it handled a message");
 }
 
 #[cfg(test)]
