@@ -48,6 +48,8 @@
 // The generated code and the macros name this crate, also from within it.
 extern crate self as switchboard_sdk;
 
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+mod allocator;
 mod ask;
 #[doc(hidden)]
 pub mod bindings;
