@@ -143,14 +143,21 @@ impl Dispatcher {
     }
 
     /// The part that waits: the call, and what becomes of its outcome.
-    async fn answer(self: Arc<Self>, mut handling: Handling, request: Request) {
+    async fn answer(self: Arc<Self>, mut handling: Handling, mut request: Request) {
         let work = handling.start();
         let context = context::of_message(&self.config.load(), &handling.session, &request, work.0.clone());
-        let cancelled = handling.request.ended().clone();
-        let outcome = tokio::select! {
-            biased;
-            () = cancelled.cancelled() => None,
-            outcome = request.version.handle(context, request.message()) => Some(outcome),
+        let message = request.take_message();
+        let open = handling.request.clone();
+        let outcome = if open.is_ended() {
+            None
+        } else {
+            tokio::select! {
+                // First, so that nothing is asked to wake a call that has nothing to wait for. If its request ended
+                // meanwhile, nobody hears of its outcome.
+                biased;
+                outcome = request.version.handle(context, message) => Some(outcome),
+                () = open.ended().cancelled() => None,
+            }
         };
         let word = handling.end(&work, &request, outcome);
         request.count(&self.metrics, word);

@@ -80,6 +80,7 @@ pub(crate) mod version;
 mod answer;
 mod bindings;
 mod call_log;
+pub(crate) mod call_metrics;
 mod call_record;
 mod call_state;
 mod capability;

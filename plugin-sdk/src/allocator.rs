@@ -9,11 +9,7 @@
 
 #![allow(unsafe_code, reason = "a global allocator is raw memory work; talc does it, and is told here where memory is")]
 
-use core::{
-    alloc::Layout,
-    arch::wasm32::memory_grow,
-    ptr::NonNull,
-};
+use core::{alloc::Layout, arch::wasm32::memory_grow, ptr::NonNull};
 
 use talc::{
     base::{Talc, binning::Binning},

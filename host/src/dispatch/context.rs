@@ -16,10 +16,7 @@ use crate::{
         effects::{CallContext, Caller, Effects, Transport},
     },
     session::Session,
-    telemetry::{
-        Metrics,
-        metrics::{Plugin, PluginOutcome},
-    },
+    telemetry::Metrics,
 };
 
 /// A message on its way to its handler: owned, because it may have to wait for its turn.
@@ -28,8 +25,9 @@ pub(crate) struct Request {
     /// Who sent it, as they were then.
     principal: Arc<Principal>,
     pub message_type: MessageType,
-    payload: Box<str>,
-    id: Option<Box<str>>,
+    /// Until the handler has it.
+    payload: String,
+    id: Option<String>,
     /// What the client asked answers to be marked with; its `correlation_id`, else its `id`.
     pub correlation_id: Option<Arc<str>>,
     timestamp: Option<f64>,
@@ -55,12 +53,12 @@ impl Request {
         }
     }
 
-    /// In the words of the plugin contract.
-    pub fn message(&self) -> GuestMessage {
+    /// In the words of the plugin contract. To be called once: its payload is not copied.
+    pub fn take_message(&mut self) -> GuestMessage {
         GuestMessage {
             message_type: self.message_type.clone(),
-            payload: self.payload.to_string(),
-            id: self.id.as_deref().map(str::to_owned),
+            payload: std::mem::take(&mut self.payload),
+            id: self.id.take(),
             correlation_id: self.correlation_id.as_deref().map(str::to_owned),
             timestamp: self.timestamp.unwrap_or_else(|| unix_seconds(SystemTime::now())),
         }
@@ -78,10 +76,9 @@ impl Request {
 
     /// Once, at the end.
     pub fn count(&self, metrics: &Metrics, outcome: &'static str) {
-        let plugin = self.version.name.clone();
-        metrics.messages.get_or_create(&PluginOutcome { plugin: plugin.clone(), outcome }).inc();
-        let seconds = self.received.elapsed().as_secs_f64();
-        metrics.message_duration.get_or_create(&Plugin { plugin }).observe(seconds);
+        let counted = self.version.call_metrics();
+        counted.handled(metrics, &self.version.name, outcome);
+        counted.message_duration.observe(self.received.elapsed().as_secs_f64());
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     work::{Over, Work, Working},
 };
 use crate::{
-    plugin::{GuestMessage, failure::CallFailure},
+    plugin::{GuestMessage, call_metrics::ANSWERED, failure::CallFailure},
     session::{
         Session,
         answers::{Begun, Bounds, Key, Origin, Remembered, StoredAnswer, Ticket},
@@ -170,7 +170,7 @@ impl Handling {
                 let stored = self.ticket.as_ref().map(|_| stored(&answer.message_type, &answer.payload));
                 let (session, open) = (self.session.clone(), self.request.clone());
                 let push = || session.push_to(open.correlation_id.as_deref(), frame).ok();
-                self.tell(stored, false, End::Answered, push).map_or(CANCELLED, |()| "answered")
+                self.tell(stored, false, End::Answered, push).map_or(CANCELLED, |()| ANSWERED)
             }
             Err(failure) => self.failure(request, &failure),
         }

@@ -4,8 +4,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{PluginVersion, effects::CallContext, failure::CallFailure};
-use crate::telemetry::metrics::{Plugin, PluginOutcome};
+use super::{PluginVersion, call_metrics::OK, effects::CallContext, failure::CallFailure};
 
 /// For a call that nobody waited for to the end.
 const ABANDONED: &str = "abandoned";
@@ -27,7 +26,7 @@ impl CallRecord {
             export,
             outcome: ABANDONED,
         };
-        record.version.shared.metrics.plugin_calls_in_flight.get_or_create(&record.plugin()).inc();
+        record.version.call_metrics().in_flight.inc();
         record
     }
 
@@ -44,27 +43,21 @@ impl CallRecord {
     /// Within the span.
     pub fn end<T>(&mut self, result: &Result<T, CallFailure>) {
         match result {
-            Ok(_) => self.outcome = "ok",
+            Ok(_) => self.outcome = OK,
             Err(failure) => {
                 self.outcome = failure.outcome();
                 report(failure);
             }
         }
     }
-
-    fn plugin(&self) -> Plugin {
-        Plugin { plugin: self.version.name.clone() }
-    }
 }
 
 impl Drop for CallRecord {
     fn drop(&mut self) {
-        let metrics = &self.version.shared.metrics;
-        let plugin = self.plugin();
-        metrics.plugin_calls_in_flight.get_or_create(&plugin).dec();
-        metrics.plugin_call_duration.get_or_create(&plugin).observe(self.begun.elapsed().as_secs_f64());
-        let outcome = PluginOutcome { plugin: plugin.plugin, outcome: self.outcome };
-        metrics.plugin_calls.get_or_create(&outcome).inc();
+        let metrics = self.version.call_metrics();
+        metrics.in_flight.dec();
+        metrics.call_duration.observe(self.begun.elapsed().as_secs_f64());
+        metrics.called(&self.version.shared.metrics, &self.version.name, self.outcome);
     }
 }
 

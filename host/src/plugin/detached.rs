@@ -3,7 +3,10 @@
 //! There is no client to send to and no topic to join, and other plugins' tools are out of reach, so
 //! that to ask a plugin for its tools never asks another for its own.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use switchboard_protocol::MessageType;
@@ -20,8 +23,8 @@ use crate::auth::Principal;
 /// What connection and session are called when there is none.
 const NOBODY: &str = "internal";
 
-/// The circumstances of a call that the host makes for itself.
-pub(crate) fn context(deadline: Instant) -> CallContext {
+/// Made once: each instance that waits for its next call holds one.
+static NOBODYS: LazyLock<CallContext> = LazyLock::new(|| {
     // A subject that no verified token has.
     let principal = Principal::named(None, "");
     let caller = Caller {
@@ -31,7 +34,12 @@ pub(crate) fn context(deadline: Instant) -> CallContext {
         transport: Transport::Internal,
         through: None,
     };
-    CallContext::new(caller, deadline, Arc::new(Detached))
+    CallContext::new(caller, Instant::now(), Arc::new(Detached))
+});
+
+/// The circumstances of a call that the host makes for itself.
+pub(crate) fn context(deadline: Instant) -> CallContext {
+    CallContext { deadline, ..NOBODYS.clone() }
 }
 
 /// Whether a call is made on nobody's behalf.

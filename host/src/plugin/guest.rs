@@ -8,7 +8,7 @@ use wasmtime::{Engine, PoolConcurrencyLimitError, ResourceLimiter, Store, Trap, 
 
 use super::{
     answer,
-    bindings::{completions, types},
+    bindings::{completions, handler, types},
     failure::{CallFailure, TimeLimit},
     guest_text::{MAX_BACKTRACE_BYTES, MAX_LINE_BYTES, lines, one_line},
     instance::GuestMessage,
@@ -143,10 +143,11 @@ pub(super) fn set_bounds<T: Send + 'static>(store: &mut Store<T>, watch: Watch, 
     store.set_hostcall_fuel(bounds.hostcall_bytes);
 }
 
-/// The outer result is about the guest's code, the inner one about what the plugin exports.
+/// `handler` is the instance's own, once it was looked up. The outer result is about the guest's code, the inner one about what the plugin exports.
 pub(super) async fn invoke(
     store: &mut Store<InstanceState>,
     instance: &Instance,
+    handler: &mut Option<handler::Guest>,
     question: Question<'_>,
 ) -> wasmtime::Result<Result<Raw, CallFailure>> {
     let version = store.data().call.version.clone();
@@ -155,7 +156,10 @@ pub(super) async fn invoke(
     let lifecycle = exports.lifecycle.as_ref();
     let raw = match question {
         Question::Handle(message) => {
-            let guest = exports.handler.load(&mut *store, instance)?;
+            let guest = match handler {
+                Some(found) => found,
+                None => handler.insert(exports.handler.load(&mut *store, instance)?),
+            };
             Raw::Message(guest.call_handle(store, &context, &message.into()).await?)
         }
         Question::ListTools => {

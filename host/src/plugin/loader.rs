@@ -4,7 +4,10 @@
 //! The first half depends on the bytes alone, the second on config as well, and is what a change of
 //! config repeats. Nothing here knows other plugins, or what is serving.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -89,6 +92,7 @@ impl Loader {
             interrupted: CancellationToken::new(),
             in_flight: TaskTracker::new(),
             health,
+            call_metrics: OnceLock::new(),
         });
         let first =
             version.start_ahead().await.map_err(|failure| advice::of_call(Stage::Start, &compiled.name, &failure))?;

@@ -5,7 +5,10 @@
 //! are under way finish, and after a deadline those that are left are interrupted. It does not know
 //! where it stands in the registry.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{
@@ -15,8 +18,8 @@ use tokio_util::{
 use wasmtime::component::InstancePre;
 
 use super::{
-    bindings::Exports, capability::SharedCapabilities, egress::Egress, engine::Sandbox, health::VersionHealth,
-    instance_state::InstanceState, instances::ready::Ready, manifest::Manifest,
+    bindings::Exports, call_metrics::CallMetrics, capability::SharedCapabilities, egress::Egress, engine::Sandbox,
+    health::VersionHealth, instance_state::InstanceState, instances::ready::Ready, manifest::Manifest,
 };
 use crate::config::{Grants, InstanceConfig, Isolation, PluginLimits};
 
@@ -55,12 +58,18 @@ pub(crate) struct PluginVersion {
     pub in_flight: TaskTracker,
     /// How its calls go, and whether more are let in.
     pub health: Arc<VersionHealth>,
+    /// From its first call on.
+    pub(super) call_metrics: OnceLock<CallMetrics>,
 }
 
 impl PluginVersion {
     /// To be held for the length of a call, its wait for a slot included.
     pub fn begin_call(&self) -> TaskTrackerToken {
         self.in_flight.token()
+    }
+
+    pub fn call_metrics(&self) -> &CallMetrics {
+        self.call_metrics.get_or_init(|| CallMetrics::new(&self.shared.metrics, &self.name))
     }
 
     /// Whether another one serves in its place.

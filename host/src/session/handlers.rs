@@ -40,6 +40,11 @@ struct Shared {
 pub(crate) struct Finished(watch::Receiver<()>);
 
 impl Finished {
+    /// Those that have finished so far are not waited for.
+    pub fn forget(&mut self) {
+        self.0.mark_unchanged();
+    }
+
     /// Returns when one or more have finished since the last return.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {

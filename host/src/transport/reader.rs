@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
                     }
                 },
                 () = &mut evicted => self.close(CloseCode::Evicted),
-                () = self.finished.next() => self.make_room(),
+                () = self.finished.next(), if patience.is_some() || self.stalled => self.make_room(),
                 () = &mut alarm => {
                     let next = self.watch();
                     alarm.as_mut().reset(next.into());
@@ -190,7 +190,12 @@ impl<'a> Reader<'a> {
         if let Some(echo) = self.codec.echo(kind, &frame) {
             // A client that is leaving gets no echo.
             let _ = self.session().push(Frame::kept(echo));
-        } else if !self.session().handlers.is_full() {
+            return;
+        }
+        // Before looking, so that one which finishes in between is not missed.
+        self.finished.forget();
+        if !self.session().handlers.is_full() {
+            self.stalled = false;
             self.take(&frame);
         } else if self.stalled {
             self.refuse_overflow(&frame);

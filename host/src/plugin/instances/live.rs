@@ -12,6 +12,7 @@ use wasmtime::{Store, component::Instance};
 
 use super::super::{
     PluginVersion,
+    bindings::handler,
     call_state::CallState,
     engine::Seat,
     failure::CallFailure,
@@ -58,10 +59,15 @@ pub(in super::super) struct Live {
     // Before the seat, which is its leave to exist.
     store: Store<InstanceState>,
     instance: Instance,
+    /// Found when it was first asked to handle a message.
+    handler: Option<handler::Guest>,
     version: Arc<PluginVersion>,
     born: Instant,
     used: Instant,
     calls: u32,
+    /// Nobody's call, while it serves somebody's: to make one takes longer than to keep it.
+    nobodys: Option<CallState>,
+    rests: bool,
     seat: Option<Seat>,
 }
 
@@ -75,7 +81,18 @@ impl Live {
         });
         let now = Instant::now();
         match version.pre.instantiate_async(&mut store).await {
-            Ok(instance) => Ok(Self { store, instance, version, born: now, used: now, calls: 0, seat: None }),
+            Ok(instance) => Ok(Self {
+                store,
+                instance,
+                handler: None,
+                version,
+                born: now,
+                used: now,
+                calls: 0,
+                nobodys: None,
+                rests: false,
+                seat: None,
+            }),
             Err(fault) => Err(bounds.failure(Stage::Instantiating, &fault, &store.data().limiter)),
         }
     }
@@ -86,7 +103,10 @@ impl Live {
         guest::set_bounds(&mut self.store, watch, &bounds);
         let data = self.store.data_mut();
         data.limiter.forget_refusals();
-        data.call = call;
+        let before = std::mem::replace(&mut data.call, call);
+        if std::mem::take(&mut self.rests) {
+            self.nobodys = Some(before);
+        }
     }
 
     /// Asks the guest. An error other than a refusal means that it must not be asked again.
@@ -94,7 +114,7 @@ impl Live {
         self.calls = self.calls.saturating_add(1);
         let call = &self.store.data().call;
         let bounds = bounds(&self.version, call.allowed);
-        match guest::invoke(&mut self.store, &self.instance, question).await {
+        match guest::invoke(&mut self.store, &self.instance, &mut self.handler, question).await {
             Ok(raw) => guest::checked(raw?, self.version.limits.max_emitted_bytes),
             Err(fault) => Err(bounds.failure(Stage::Running, &fault, &self.store.data().limiter)),
         }
@@ -104,7 +124,10 @@ impl Live {
     #[must_use]
     pub fn rest(&mut self, room: Room) -> bool {
         self.used = Instant::now();
-        self.store.data_mut().call = CallState::nobodys(self.version.clone(), Duration::ZERO);
+        let nobodys = self.nobodys.take();
+        self.store.data_mut().call =
+            nobodys.unwrap_or_else(|| CallState::nobodys(self.version.clone(), Duration::ZERO));
+        self.rests = true;
         let memory = self.memory_bytes();
         // What it has grown by since it last waited has to find room as well.
         if self.seat.as_ref().is_none_or(|seat| seat.bytes() < memory) {
