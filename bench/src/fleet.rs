@@ -32,13 +32,23 @@ pub struct Fleet {
 #[derive(Debug, Clone, Copy)]
 pub struct Crowd {
     pub connections: usize,
-    pub path: &'static str,
-    pub subprotocol: Option<&'static str>,
+    pub door: Door,
+}
+
+/// Where they come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// A WebSocket at this path, whose server has the first word.
+    Greeted(&'static str),
+    /// A WebSocket with this subprotocol, whose server waits to be asked.
+    Silent(&'static str, &'static str),
+    /// Requests over HTTP.
+    Requests,
 }
 
 impl Crowd {
     pub fn of(connections: usize) -> Self {
-        Self { connections, path: "/ws", subprotocol: None }
+        Self { connections, door: Door::Greeted("/ws") }
     }
 }
 
@@ -112,7 +122,7 @@ struct Opener {
 }
 
 impl Driver for Opener {
-    /// The greeting: from here on the server has a session for it.
+    /// The greeting: from here on the server knows it.
     fn message(&mut self, _connection: &mut Connection, _text: &[u8], _now: Instant) {
         self.under_way -= usize::from(self.under_way > 0);
         self.open += 1;
@@ -120,8 +130,7 @@ impl Driver for Opener {
     }
 
     fn opened(&mut self, _connection: &mut Connection, _now: Instant) {
-        // Bare JSON-RPC has no greeting.
-        if self.crowd.subprotocol.is_some() {
+        if !matches!(self.crowd.door, Door::Greeted(_)) {
             self.under_way -= usize::from(self.under_way > 0);
             self.open += 1;
         }
@@ -135,7 +144,13 @@ impl Driver for Opener {
         while self.under_way < OPENING_AT_ONCE
             && let Some(number) = self.left.pop()
         {
-            match engine.open(self.crowd.path, &token::of(&user(number)), self.crowd.subprotocol) {
+            let token = || token::of(&user(number));
+            let opened = match self.crowd.door {
+                Door::Greeted(path) => engine.open(path, &token(), None),
+                Door::Silent(path, subprotocol) => engine.open(path, &token(), Some(subprotocol)),
+                Door::Requests => engine.open_for_requests(),
+            };
+            match opened {
                 Ok(_) => self.under_way += 1,
                 Err(fault) => self.fault = Some(fault.to_string()),
             }

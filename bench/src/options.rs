@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     host::Setup,
+    peer::Peers,
     scenario::{echo, fanout, handshake, idle, mcp, rate, reload, start, storm, swap},
 };
 
@@ -39,6 +40,8 @@ pub struct Common {
     /// A line of the host's settings, such as `sessions.max_detached_bytes = "1GiB"`
     #[arg(long, global = true, value_name = "LINE")]
     pub setting: Vec<String>,
+    #[command(flatten)]
+    pub peers: Peers,
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,7 +64,7 @@ pub enum Scenario {
     Swap(swap::Swap),
     /// From the start of the process to readiness
     Start(start::Start),
-    /// Calls of tools over JSON-RPC
+    /// Calls of tools, beside other MCP servers
     Mcp(mcp::Mcp),
     /// A client process of `idle`
     #[command(hide = true)]

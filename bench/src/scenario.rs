@@ -8,11 +8,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::{
-    options::{Options, Scenario},
+    options::{Common, Options, Scenario},
     progress,
+    report::Report,
 };
 
 pub mod echo;
@@ -38,21 +39,26 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         return client.run();
     }
     progress::show();
-    let report = match &scenario {
-        Scenario::Echo(echo) => echo.run(&common),
-        Scenario::Rate(rate) => rate.run(&common),
-        Scenario::Fanout(fanout) => fanout.run(&common),
-        Scenario::Idle(idle) => idle.run(&common),
-        Scenario::Handshake(handshake) => handshake.run(&common),
-        Scenario::Storm(storm) => storm.run(&common),
-        Scenario::Reload(reload) => reload.run(&common),
-        Scenario::Swap(swap) => swap.run(&common),
-        Scenario::Start(start) => start.run(&common),
-        Scenario::Mcp(mcp) => mcp.run(&common),
-        Scenario::IdleClient(_) => return Ok(()),
-    }?;
+    let report = measure(&scenario, &common)?;
     progress::clear();
     report.publish(common.json.as_deref())
+}
+
+/// Those that make a report of their own.
+fn measure(scenario: &Scenario, common: &Common) -> anyhow::Result<Report> {
+    match scenario {
+        Scenario::Echo(echo) => echo.run(common),
+        Scenario::Rate(rate) => rate.run(common),
+        Scenario::Fanout(fanout) => fanout.run(common),
+        Scenario::Idle(idle) => idle.run(common),
+        Scenario::Handshake(handshake) => handshake.run(common),
+        Scenario::Storm(storm) => storm.run(common),
+        Scenario::Reload(reload) => reload.run(common),
+        Scenario::Swap(swap) => swap.run(common),
+        Scenario::Start(start) => start.run(common),
+        Scenario::Mcp(mcp) => mcp.run(common),
+        Scenario::IdleClient(_) => bail!("it makes no report"),
+    }
 }
 
 /// Waits for something that another thread brings about, until that thread has ended.

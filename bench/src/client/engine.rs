@@ -23,6 +23,9 @@ const BUFFER: usize = 256 * 1024;
 /// How often the end is looked for if nothing happens.
 const PULSE: Duration = Duration::from_millis(20);
 
+/// RFC 6455, section 7.4.1.
+const NORMAL: u16 = 1000;
+
 /// No connection has this place.
 const TIMER: Token = Token(usize::MAX);
 
@@ -44,6 +47,28 @@ pub trait Driver {
 
     /// Whether nothing is left to do.
     fn is_done(&self) -> bool;
+}
+
+impl<D: Driver + ?Sized> Driver for &mut D {
+    fn opened(&mut self, connection: &mut Connection, now: Instant) {
+        (**self).opened(connection, now);
+    }
+
+    fn message(&mut self, connection: &mut Connection, text: &[u8], now: Instant) {
+        (**self).message(connection, text, now);
+    }
+
+    fn closed(&mut self, id: usize, how: Closed, now: Instant) {
+        (**self).closed(id, how, now);
+    }
+
+    fn due(&mut self, engine: &mut Engine, now: Instant) -> Option<Instant> {
+        (**self).due(engine, now)
+    }
+
+    fn is_done(&self) -> bool {
+        (**self).is_done()
+    }
 }
 
 pub struct Engine {
@@ -74,12 +99,21 @@ impl Engine {
         })
     }
 
-    /// Begins a connection, and returns its place.
+    /// Begins a WebSocket, and returns its place.
     pub fn open(&mut self, path: &str, token: &str, subprotocol: Option<&str>) -> io::Result<usize> {
         let host = self.to.to_string();
         let hello = Hello { host: &host, path, token, subprotocol };
+        self.put(|id, engine| Connection::open(id, engine.to, &hello, engine.burst, engine.poll.registry()))
+    }
+
+    /// Begins a connection for requests over HTTP, and returns its place.
+    pub fn open_for_requests(&mut self) -> io::Result<usize> {
+        self.put(|id, engine| Connection::for_requests(id, engine.to, engine.burst, engine.poll.registry()))
+    }
+
+    fn put(&mut self, open: impl FnOnce(usize, &Self) -> io::Result<Connection>) -> io::Result<usize> {
         let id = self.vacant.last().copied().unwrap_or(self.connections.len());
-        let connection = Connection::open(id, self.to, &hello, self.burst, self.poll.registry())?;
+        let connection = open(id, self)?;
         if self.vacant.pop().is_some() {
             self.connections[id] = Some(connection);
         } else {
@@ -107,6 +141,28 @@ impl Engine {
     pub fn cut_all(&mut self) {
         self.connections.clear();
         self.vacant.clear();
+    }
+
+    /// Cuts one of them.
+    pub fn cut(&mut self, id: usize) {
+        if let Some(connection) = self.connections.get_mut(id).and_then(Option::take) {
+            drop(connection);
+            self.vacant.push(id);
+        }
+    }
+
+    /// Says goodbye; the server ends the connection.
+    pub fn leave(&mut self, id: usize, code: u16) {
+        if let Some(Some(connection)) = self.connections.get_mut(id) {
+            connection.close(code);
+        }
+    }
+
+    /// Ends every connection as a client does that will not come back.
+    pub fn leave_all(&mut self) {
+        for connection in self.connections.iter_mut().flatten() {
+            connection.close(NORMAL);
+        }
     }
 
     /// Runs until the driver is done, or until then.
@@ -151,7 +207,7 @@ impl Engine {
     /// One connection's turn: it reads what is there, and writes what that caused.
     fn turn(&mut self, id: usize, writable: bool, driver: &mut impl Driver) {
         let Some(Some(connection)) = self.connections.get_mut(id) else { return };
-        let fault = if connection.is_open() { None } else { connection.connected(writable) };
+        let fault = if connection.is_open() { None } else { connection.connected(writable, driver) };
         let read = match fault {
             Some(kind) => Err(Closed::Lost(kind)),
             None => {
