@@ -17,6 +17,7 @@ mod process;
 mod progress;
 mod report;
 mod scenario;
+mod slope;
 mod tally;
 mod turn;
 
