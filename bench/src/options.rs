@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     host::Setup,
     peer::Peers,
-    scenario::{echo, fanout, handshake, idle, mcp, rate, reload, start, storm, swap},
+    scenario::{echo, fanout, handshake, idle, mcp, rate, reload, soak, start, storm, swap},
 };
 
 /// Measures a host of Switchboard under load.
@@ -66,6 +66,8 @@ pub enum Scenario {
     Start(start::Start),
     /// Calls of tools, beside other MCP servers
     Mcp(mcp::Mcp),
+    /// Everything at once, for a long time: whether anything is left behind
+    Soak(soak::Soak),
     /// A client process of `idle`
     #[command(hide = true)]
     IdleClient(idle::Client),

@@ -23,6 +23,7 @@ pub mod idle;
 pub mod mcp;
 pub mod rate;
 pub mod reload;
+pub mod soak;
 pub mod start;
 pub mod storm;
 pub mod swap;
@@ -57,6 +58,7 @@ fn measure(scenario: &Scenario, common: &Common) -> anyhow::Result<Report> {
         Scenario::Swap(swap) => swap.run(common),
         Scenario::Start(start) => start.run(common),
         Scenario::Mcp(mcp) => mcp.run(common),
+        Scenario::Soak(soak) => soak.run(common),
         Scenario::IdleClient(_) => bail!("it makes no report"),
     }
 }
