@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     host::Setup,
     peer::Peers,
-    scenario::{echo, fanout, handshake, idle, mcp, rate, reload, soak, start, storm, swap},
+    scenario::{all, echo, fanout, handshake, idle, mcp, rate, reload, soak, start, storm, swap},
 };
 
 /// Measures a host of Switchboard under load.
@@ -68,6 +68,8 @@ pub enum Scenario {
     Mcp(mcp::Mcp),
     /// Everything at once, for a long time: whether anything is left behind
     Soak(soak::Soak),
+    /// Every scenario but `soak`, into one page
+    All(all::All),
     /// A client process of `idle`
     #[command(hide = true)]
     IdleClient(idle::Client),

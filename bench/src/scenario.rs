@@ -16,6 +16,7 @@ use crate::{
     report::Report,
 };
 
+pub mod all;
 pub mod echo;
 pub mod fanout;
 pub mod handshake;
@@ -40,6 +41,9 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         return client.run();
     }
     progress::show();
+    if let Scenario::All(all) = &scenario {
+        return all.run(&common);
+    }
     let report = measure(&scenario, &common)?;
     progress::clear();
     report.publish(common.json.as_deref())
@@ -59,7 +63,7 @@ fn measure(scenario: &Scenario, common: &Common) -> anyhow::Result<Report> {
         Scenario::Start(start) => start.run(common),
         Scenario::Mcp(mcp) => mcp.run(common),
         Scenario::Soak(soak) => soak.run(common),
-        Scenario::IdleClient(_) => bail!("it makes no report"),
+        Scenario::All(_) | Scenario::IdleClient(_) => bail!("it makes no report"),
     }
 }
 
