@@ -55,7 +55,8 @@ pub struct Mcp {
 struct Contestant {
     name: String,
     meter: Meter,
-    fleet: Fleet,
+    address: SocketAddr,
+    crowd: Crowd,
     pace: Pace,
     /// For each connection of a thread.
     templates: Vec<Vec<Template>>,
@@ -77,7 +78,7 @@ impl Mcp {
             peers.push(peer);
         }
         for &in_flight in self.in_flight.iter().filter(|count| **count > 0) {
-            all.push(self.over_sockets(in_flight, host.address, host.id(), common.threads)?);
+            all.push(self.over_sockets(in_flight, host.address, host.id(), common.threads));
         }
         for round in 0..=self.rounds {
             for step in 0..all.len() {
@@ -92,8 +93,6 @@ impl Mcp {
     }
 
     fn over_http(&self, name: &str, address: SocketAddr, process: u32, threads: usize) -> anyhow::Result<Contestant> {
-        let crowd = Crowd { connections: self.connections, door: Door::Requests };
-        let fleet = Fleet::connect(address, threads, false, crowd)?;
         let requests = |thread: usize| {
             let users = (thread..self.connections).step_by(threads);
             users.map(|number| self.era.request(address, &user(number), CALL)).collect::<anyhow::Result<Vec<_>>>()
@@ -101,34 +100,28 @@ impl Mcp {
         Ok(Contestant {
             name: format!("{name}, HTTP"),
             meter: Meter::new(process),
-            fleet,
+            address,
+            crowd: Crowd { connections: self.connections, door: Door::Requests },
             pace: Pace::Closed { in_flight: 1 },
             templates: (0..threads).map(requests).collect::<anyhow::Result<Vec<_>>>()?,
             turns: Turns::default(),
         })
     }
 
-    fn over_sockets(
-        &self,
-        in_flight: usize,
-        address: SocketAddr,
-        process: u32,
-        threads: usize,
-    ) -> anyhow::Result<Contestant> {
-        let crowd = Crowd { connections: self.connections, door: Door::Silent("/ws", "mcp") };
-        let fleet = Fleet::connect(address, threads, false, crowd)?;
+    fn over_sockets(&self, in_flight: usize, address: SocketAddr, process: u32, threads: usize) -> Contestant {
         let text = format!(
             r#"{{"jsonrpc":"2.0","id":"{NUMBER}","method":"tools/call","params":{{"name":"{}","arguments":{}}}}}"#,
             CALL.tool, CALL.arguments
         );
-        Ok(Contestant {
+        Contestant {
             name: format!("Switchboard, WebSocket x {in_flight}"),
             meter: Meter::new(process),
-            fleet,
+            address,
+            crowd: Crowd { connections: self.connections, door: Door::Silent("/ws", "mcp") },
             pace: Pace::Closed { in_flight },
             templates: vec![vec![Template::new(&text)]; threads],
             turns: Turns::default(),
-        })
+        }
     }
 
     fn report(&self, all: &[Contestant], missing: &[&str]) -> Report {
@@ -181,11 +174,14 @@ impl Mcp {
 }
 
 impl Contestant {
-    fn turn(&mut self, lasts: Duration) -> anyhow::Result<Turn> {
+    /// On connections of its own: a server that has not been asked for a while may have closed the last ones, as uvicorn
+    /// does after five seconds.
+    fn turn(&self, lasts: Duration) -> anyhow::Result<Turn> {
+        let mut fleet = Fleet::connect(self.address, self.templates.len(), false, self.crowd)?;
         let load = |templates: &Vec<Template>| Load::of(Speech::JsonRpc, self.pace, templates.clone(), lasts);
         let mut loads: Vec<Load> = self.templates.iter().map(load).collect();
         let begun = self.meter.sample()?;
-        self.fleet.run(&mut loads, lasts + DRAIN, |_| Ok(()))?;
+        fleet.run(&mut loads, lasts + DRAIN, |_| Ok(()))?;
         let spent = self.meter.since(&begun)?;
         Ok(Turn { spent, tally: Tally::sum(loads.into_iter().map(|load| load.finish().0)) })
     }
