@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::{
     client::{
         connection::{Closed, Connection},
-        engine::{Driver, Engine},
+        engine::{Abandon, Driver, Engine},
         token,
     },
     progress,
@@ -89,6 +89,7 @@ impl Fleet {
         let (until, ended, left) =
             (Instant::now() + limit, AtomicBool::new(false), AtomicU64::new(drivers.len() as u64));
         let (ended, left) = (&ended, &left);
+        let engines: Vec<Abandon> = self.engines.iter().map(Engine::abandon).collect();
         thread::scope(|scope| {
             let run = |(engine, driver): (&mut Engine, &mut D)| {
                 let result = engine.run(driver, until);
@@ -100,6 +101,10 @@ impl Fleet {
             let pairs = self.engines.iter_mut().zip(drivers);
             let threads: Vec<_> = pairs.map(|pair| scope.spawn(move || run(pair))).collect();
             let result = meanwhile(ended);
+            if result.is_err() {
+                // Nobody wants to know what would still be found.
+                engines.iter().for_each(Abandon::now);
+            }
             for thread in threads {
                 thread.join().map_err(|_| anyhow!("a thread panicked"))?.context("an event loop failed")?;
             }

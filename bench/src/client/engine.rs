@@ -3,6 +3,10 @@
 use std::{
     io,
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -81,6 +85,17 @@ pub struct Engine {
     buffer: Vec<u8>,
     /// Connections that were given something to send outside their own turn.
     touched: Vec<usize>,
+    abandoned: Arc<AtomicBool>,
+}
+
+/// Ends an engine's run from another thread.
+#[derive(Debug, Clone)]
+pub struct Abandon(Arc<AtomicBool>);
+
+impl Abandon {
+    pub fn now(&self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 impl Engine {
@@ -96,6 +111,7 @@ impl Engine {
             burst,
             buffer: vec![0; BUFFER],
             touched: Vec::new(),
+            abandoned: Arc::default(),
         })
     }
 
@@ -137,6 +153,11 @@ impl Engine {
         self.connections.iter().flatten().filter(|one| one.is_open()).map(|one| one.id).collect()
     }
 
+    /// For when what it is run for has failed elsewhere.
+    pub fn abandon(&self) -> Abandon {
+        Abandon(self.abandoned.clone())
+    }
+
     /// Cuts every connection, as if its client's network had gone.
     pub fn cut_all(&mut self) {
         self.connections.clear();
@@ -173,7 +194,7 @@ impl Engine {
             let now = Instant::now();
             let due = driver.due(self, now);
             self.flush_touched();
-            if driver.is_done() || now >= until {
+            if driver.is_done() || now >= until || self.abandoned.load(Relaxed) {
                 return Ok(());
             }
             if due != set {

@@ -124,9 +124,9 @@ impl Fanout {
         let begun = one.meter.sample()?;
         one.fleet.run(&mut listeners, lasts + DRAIN, |_| Ok(()))?;
         let spent = one.meter.since(&begun)?;
-        let mut tally = Tally::sum(listeners.into_iter().map(|listener| listener.tally));
+        let mut tally = Tally::sum(listeners.into_iter().map(Listener::finish));
         tally.sent = counts.published.load(Relaxed);
-        tally.lost = (tally.sent * receivers).saturating_sub(counts.delivered.load(Relaxed));
+        tally.lost = counts.lost(receivers);
         Ok(Turn { spent, tally })
     }
 

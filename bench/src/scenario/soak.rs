@@ -14,6 +14,7 @@ use clap::Args;
 
 use self::{
     churn::Churn,
+    replacements::Replacements,
     verdict::{Bounds, Part, Run},
     watch::Watch,
 };
@@ -23,9 +24,8 @@ use crate::{
         mcp::{Call, Era},
         template::{NUMBER, Template},
     },
-    component::Versions,
     fleet::{Crowd, Door, Fleet, user},
-    host::{Host, Setup},
+    host::Host,
     load::{Builds, Load, Pace, Speech, payload},
     options::Common,
     progress,
@@ -41,19 +41,16 @@ use crate::{
 };
 
 mod churn;
+mod replacements;
 mod verdict;
 mod watch;
 
-/// Those that are asked, and those of them that are replaced.
+/// Those that are asked; most of them are replaced, too.
 const HANDLERS: [&str; 4] = ["echo-message", "echo-session", "echo-shared", "raw-shared"];
-const REPLACED: [&str; 3] = ["echo-message", "echo-session", "echo-shared"];
 const OTHERS: [&str; 3] = ["system", "jsonrpc", "add"];
 
 const PAYLOAD: usize = 500;
 const CALL: Call<'_> = Call { tool: "add", arguments: r#"{"a":2,"b":3}"# };
-
-/// From a replacement to the first answer of it; it is a failure that takes longer.
-const REPLACING: Duration = Duration::from_secs(10);
 
 /// For all subscriptions.
 const SUBSCRIBING: Duration = Duration::from_secs(60);
@@ -102,48 +99,30 @@ impl Soak {
         let host = setup.start()?;
         let mut watch = Watch::begin(&host)?;
         let mut fleet = self.fleet(&host)?;
-        let (lasts, builds, counts) =
-            (Duration::from_secs_f64(self.minutes * 60.0), Builds::default(), Counts::default());
-        let mut echo = self.echo(lasts, &builds);
-        let mut calls = self.calls(&host, lasts)?;
-        let base = Instant::now();
-        let plan = Plan {
-            dialect: Dialect::Switchboard,
-            base,
-            end: base + lasts,
-            rate: self.publications,
-            window: 0,
-            receivers: self.subscribers as u64,
-        };
-        let publisher = Template::new(&publication(plan.dialect, PAYLOAD));
-        let mut listener = Listener::new(plan, Some(publisher), &counts);
+        let lasts = Duration::from_secs_f64(self.minutes * 60.0);
+        let (builds, counts) = (Builds::default(), Counts::default());
+        let (mut echo, mut calls) = (self.echo(lasts, &builds), self.calls(&host, lasts)?);
         let mut churn = Churn::new(per_second(self.visits), lasts);
-        let mut drivers: [&mut (dyn Driver + Send); 4] = [&mut echo, &mut listener, &mut calls, &mut churn];
         let mut replacements = Replacements::new(&setup, &host, &builds)?;
-        fleet.run(&mut drivers, lasts + DRAIN, |ended| {
-            self.meanwhile(base + lasts, ended, &mut watch, &mut replacements)
-        })?;
+        let end = Instant::now() + lasts;
+        let mut listener = self.listener(end, lasts, &counts);
+        let mut drivers: [&mut (dyn Driver + Send); 4] = [&mut echo, &mut listener, &mut calls, &mut churn];
+        fleet.run(&mut drivers, lasts + DRAIN, |ended| self.meanwhile(end, ended, &mut watch, &mut replacements))?;
         fleet.engines.iter_mut().for_each(Engine::leave_all);
         drop(fleet);
         progress::stage("everybody has left");
-        watch.settle(SETTLING, self.bounds.descriptors())?;
-        let missing = listener_lost(&counts, self.subscribers);
-        listener.tally.lost += missing;
+        watch.settle(SETTLING, self.bounds.max_files)?;
+        let mut deliveries = listener.finish();
+        deliveries.lost = counts.lost(self.subscribers as u64);
         let parts = vec![
             Part::new("requests", self.requests, echo.finish().0),
-            Part::new("deliveries", self.publications, listener.tally),
+            Part::new("deliveries", self.publications, deliveries),
             Part::new("tools/call, HTTP", self.calls, calls.finish().0),
             Part::new("arrivals", self.visits, churn.arrivals),
             Part::new("returns", self.visits, churn.returns),
         ];
-        let run = Run {
-            parts,
-            watch,
-            replaced: replacements.done,
-            replacing: replacements.took,
-            failed: replacements.failed,
-        };
-        Ok(run.report(self.minutes, &self.bounds))
+        Ok(Run { parts, samples: watch.samples, replacing: replacements.took, failed: replacements.failed }
+            .report(self.minutes, &self.bounds))
     }
 
     /// One engine for each part of the load, in the order of the drivers. Whoever visits comes later.
@@ -161,6 +140,12 @@ impl Soak {
         all.engines.extend(audience.engines.into_iter().chain(callers.engines));
         all.engines.push(Engine::new(host.address, false)?);
         Ok(all)
+    }
+
+    fn listener<'a>(&self, end: Instant, lasts: Duration, counts: &'a Counts) -> Listener<'a> {
+        let (dialect, rate, receivers) = (Dialect::Switchboard, self.publications, self.subscribers as u64);
+        let plan = Plan { dialect, base: end - lasts, end, rate, window: 0, receivers };
+        Listener::new(plan, Some(Template::new(&publication(dialect, PAYLOAD))), counts)
     }
 
     fn echo<'a>(&self, lasts: Duration, builds: &'a Builds) -> Load<'a> {
@@ -191,10 +176,10 @@ impl Soak {
             let now = Instant::now();
             if now >= sample {
                 watch.look()?;
-                progress::stage(format!("{} more seconds; {}", (until - now).as_secs(), watch.words()));
+                progress::stage(format!("{} more seconds; {}", (until - now).as_secs(), watch.samples.words()));
                 sample += every(self.sample_seconds);
             }
-            if now >= replace && until - now > REPLACING {
+            if now >= replace && until - now > replacements::LIMIT {
                 replacements.next(ended)?;
                 replace += every(self.replace_seconds);
             }
@@ -206,48 +191,4 @@ impl Soak {
 
 fn per_second(count: u32) -> Duration {
     Duration::from_secs(1) / count.max(1)
-}
-
-fn listener_lost(counts: &Counts, subscribers: usize) -> u64 {
-    use std::sync::atomic::Ordering::Relaxed;
-    (counts.published.load(Relaxed) * subscribers as u64).saturating_sub(counts.delivered.load(Relaxed))
-}
-
-/// New versions, one handler after the other.
-struct Replacements<'a> {
-    host: &'a Host,
-    builds: &'a Builds,
-    versions: Vec<(&'static str, Versions)>,
-    build: u64,
-    done: u64,
-    failed: u64,
-    /// From the rename to the first answer.
-    took: crate::tally::Tally,
-}
-
-impl<'a> Replacements<'a> {
-    fn new(setup: &Setup, host: &'a Host, builds: &'a Builds) -> anyhow::Result<Self> {
-        let versions = |name: &'static str| Ok((name, Versions::of(&setup.component(name))?));
-        let versions = REPLACED.into_iter().map(versions).collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(Self { host, builds, versions, build: 0, done: 0, failed: 0, took: Default::default() })
-    }
-
-    fn next(&mut self, ended: &AtomicBool) -> anyhow::Result<()> {
-        self.build += 1;
-        let index = usize::try_from(self.build)? % self.versions.len();
-        let (name, versions) = &mut self.versions[index];
-        let moment = self.host.install(name, versions.build(self.build))?;
-        let limit = moment + REPLACING;
-        while !ended.load(std::sync::atomic::Ordering::Relaxed) && Instant::now() < limit {
-            if let Some(heard) = self.builds.heard_at(self.build) {
-                self.builds.forget(self.build);
-                self.took.took(heard.saturating_duration_since(moment));
-                self.done += 1;
-                return Ok(());
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        self.failed += 1;
-        Ok(())
-    }
 }

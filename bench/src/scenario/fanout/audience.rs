@@ -75,6 +75,13 @@ pub struct Counts {
     pub published: AtomicU64,
 }
 
+impl Counts {
+    /// Deliveries that never came.
+    pub fn lost(&self, receivers: u64) -> u64 {
+        (self.published.load(Relaxed) * receivers).saturating_sub(self.delivered.load(Relaxed))
+    }
+}
+
 /// How much is published, and to how many.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -101,13 +108,18 @@ pub struct Listener<'a> {
     newest: Vec<u64>,
     /// Of each connection, what came in of a message.
     partial: Vec<Vec<u8>>,
-    pub tally: Tally,
+    tally: Tally,
 }
 
 impl<'a> Listener<'a> {
     pub fn new(plan: Plan, publisher: Option<Template>, counts: &'a Counts) -> Self {
         let (newest, partial) = (Vec::new(), Vec::new());
         Self { plan, publisher, last: 0, counts, finished: false, newest, partial, tally: Tally::default() }
+    }
+
+    /// What came to these; what nobody has by now is for whoever knows all of them.
+    pub fn finish(self) -> Tally {
+        self.tally
     }
 
     fn publish(&mut self, engine: &mut Engine, due: Instant) {

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::watch::{Sample, Watch};
+use super::watch::{Sample, Samples};
 use crate::{
     report::{Report, Table, short},
     slope::{later_half, slope},
@@ -18,7 +18,7 @@ pub struct Bounds {
     max_growth: f64,
     /// Files that are open when everybody has left, beyond those at the start
     #[arg(long, default_value_t = 8)]
-    max_files: u64,
+    pub max_files: u64,
     /// Threads at the end, beyond the most in the first half
     #[arg(long, default_value_t = 4)]
     max_threads: u64,
@@ -31,10 +31,9 @@ pub struct Part {
     tally: Tally,
 }
 
-pub struct Run<'a> {
+pub struct Run {
     pub parts: Vec<Part>,
-    pub watch: Watch<'a>,
-    pub replaced: u64,
+    pub samples: Samples,
     pub replacing: Tally,
     pub failed: u64,
 }
@@ -46,19 +45,13 @@ struct Check {
     holds: bool,
 }
 
-impl Bounds {
-    pub fn descriptors(&self) -> u64 {
-        self.max_files
-    }
-}
-
 impl Part {
     pub fn new(name: &'static str, rate: u32, tally: Tally) -> Self {
         Self { name, rate, tally }
     }
 }
 
-impl Run<'_> {
+impl Run {
     pub fn report(&self, minutes: f64, bounds: &Bounds) -> Report {
         let checks = self.checks(bounds);
         let passed = checks.iter().all(|check| check.holds);
@@ -74,7 +67,7 @@ impl Run<'_> {
             .collect();
         let data = json!({
             "passed": passed, "checks": checks, "bytes_per_minute": self.growth().0, "percent_per_hour": self.growth().1,
-            "replaced": self.replaced, "replacing": self.replacing.to_json(), "samples": self.watch.to_json(),
+            "replacing": self.replacing.to_json(), "samples": self.samples.to_json(),
             "parts": self.parts.iter().map(|part| (part.name.to_owned(), part.tally.to_json())).collect::<serde_json::Map<_, _>>(),
         });
         let asked = json!({ "minutes": minutes, "bounds": format!("{bounds:?}") });
@@ -82,7 +75,7 @@ impl Run<'_> {
     }
 
     fn checks(&self, bounds: &Bounds) -> Vec<Check> {
-        let Watch { before, during, after, .. } = &self.watch;
+        let Samples { before, during, after } = &self.samples;
         let end = after.as_ref().unwrap_or(before);
         let all = Tally::sum(self.parts.iter().map(|part| part.tally.clone()));
         let (bytes, percent) = self.growth();
@@ -119,7 +112,7 @@ impl Run<'_> {
 
     /// Bytes a minute, and per cent an hour, of the later half.
     fn growth(&self) -> (f64, f64) {
-        let points = self.watch.points(|sample| sample.held.resident as f64);
+        let points = self.samples.points(|sample| sample.held.resident as f64);
         let later = later_half(&points);
         let mean = later.iter().map(|point| point.1).sum::<f64>() / later.len().max(1) as f64;
         let bytes = slope(later);
@@ -154,7 +147,7 @@ impl Run<'_> {
             "instances kept",
         ];
         let mut table = Table::new("What the host held", &columns);
-        let Watch { before, during, after, .. } = &self.watch;
+        let Samples { before, during, after } = &self.samples;
         let tenths = (0..=10).filter_map(|tenth| during.get((during.len().saturating_sub(1)) * tenth / 10));
         let mut shown: Vec<(String, &Sample)> = vec![("before".to_owned(), before)];
         for sample in tenths {
@@ -180,5 +173,51 @@ impl Run<'_> {
             ]);
         }
         table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Held;
+
+    const BOUNDS: Bounds = Bounds { max_growth: 10.0, max_files: 8, max_threads: 4 };
+
+    /// A sample a minute, of so much memory.
+    fn run(mebibytes: impl IntoIterator<Item = u64>) -> Run {
+        let sample = |(minute, mebibytes): (usize, u64)| Sample {
+            minutes: minute as f64,
+            held: Held { resident: mebibytes << 20, descriptors: 100, threads: 10 },
+            ..Sample::default()
+        };
+        let during = mebibytes.into_iter().enumerate().map(sample).collect();
+        let samples = Samples { before: Sample::default(), during, after: Some(Sample::default()) };
+        Run { parts: vec![Part::new("requests", 1, Tally::default())], samples, replacing: Tally::default(), failed: 0 }
+    }
+
+    fn broken(run: &Run) -> Vec<&'static str> {
+        run.checks(&BOUNDS).into_iter().filter(|check| !check.holds).map(|check| check.what).collect()
+    }
+
+    #[test]
+    fn memory_may_grow_at_first_but_not_for_ever() {
+        assert!(broken(&run([50, 80, 90, 100, 100, 100, 100, 100])).is_empty());
+        assert_eq!(broken(&run([50, 51, 52, 53, 54, 55, 56, 57])), ["memory, later half of the time"]);
+        assert!(broken(&run([57, 56, 55, 54, 53, 52, 51, 50])).is_empty());
+    }
+
+    #[test]
+    fn what_is_left_behind_or_lost_does_not_pass() {
+        let mut run = run([100; 8]);
+        run.samples.after = Some(Sample { held: Held { descriptors: 9, ..Held::default() }, ..Sample::default() });
+        run.samples.during[7].held.threads = 15;
+        run.parts[0].tally.lost = 1;
+        run.failed = 1;
+        assert_eq!(
+            broken(&run),
+            ["files left open", "more threads in the later half", "lost", "replacements without an answer"]
+        );
+        let Some(title) = run.report(8.0, &BOUNDS).tables.first().map(|table| table.title.clone()) else { panic!() };
+        assert_eq!(title, "FAILED after 8 minutes");
     }
 }

@@ -21,6 +21,11 @@ pub struct Watch<'a> {
     meter: Meter,
     begun: Instant,
     cpu: Cpu,
+    pub samples: Samples,
+}
+
+#[derive(Debug, Default)]
+pub struct Samples {
     /// Before anybody came.
     pub before: Sample,
     /// While the load was on.
@@ -29,7 +34,7 @@ pub struct Watch<'a> {
     pub after: Option<Sample>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Sample {
     pub minutes: f64,
     pub held: Held,
@@ -43,25 +48,38 @@ impl<'a> Watch<'a> {
         let meter = Meter::new(host.id());
         let (begun, cpu) = (Instant::now(), meter.sample()?);
         let before = Sample { minutes: 0.0, held: meter.held()?, cores: 0.0, gauges: host.gauges()? };
-        Ok(Self { host, meter, begun, cpu, before, during: Vec::new(), after: None })
+        Ok(Self { host, meter, begun, cpu, samples: Samples { before, during: Vec::new(), after: None } })
     }
 
     pub fn look(&mut self) -> anyhow::Result<()> {
         let sample = self.sample()?;
-        self.during.push(sample);
+        self.samples.during.push(sample);
         Ok(())
     }
 
     /// Waits until the host has no more files open than this beyond those at the start, or for so long.
     pub fn settle(&mut self, limit: Duration, more: u64) -> anyhow::Result<()> {
         let until = Instant::now() + limit;
-        while self.meter.held()?.descriptors > self.before.held.descriptors + more && Instant::now() < until {
+        while self.meter.held()?.descriptors > self.samples.before.held.descriptors + more && Instant::now() < until {
             thread::sleep(LOOK);
         }
-        self.after = Some(self.sample()?);
+        self.samples.after = Some(self.sample()?);
         Ok(())
     }
 
+    fn sample(&mut self) -> anyhow::Result<Sample> {
+        let spent = self.meter.since(&self.cpu)?;
+        self.cpu = self.meter.sample()?;
+        Ok(Sample {
+            minutes: self.begun.elapsed().as_secs_f64() / 60.0,
+            held: self.meter.held()?,
+            cores: spent.cores(spent.server),
+            gauges: self.host.gauges()?,
+        })
+    }
+}
+
+impl Samples {
     /// The last sample, for people.
     pub fn words(&self) -> String {
         let held = self.during.last().unwrap_or(&self.before).held;
@@ -76,17 +94,6 @@ impl<'a> Watch<'a> {
     pub fn to_json(&self) -> Value {
         let all = [&self.before].into_iter().chain(&self.during).chain(&self.after);
         all.map(Sample::to_json).collect()
-    }
-
-    fn sample(&mut self) -> anyhow::Result<Sample> {
-        let spent = self.meter.since(&self.cpu)?;
-        self.cpu = self.meter.sample()?;
-        Ok(Sample {
-            minutes: self.begun.elapsed().as_secs_f64() / 60.0,
-            held: self.meter.held()?,
-            cores: spent.cores(spent.server),
-            gauges: self.host.gauges()?,
-        })
     }
 }
 
