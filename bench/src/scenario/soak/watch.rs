@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::{
@@ -52,7 +53,9 @@ impl<'a> Watch<'a> {
     }
 
     pub fn look(&mut self) -> anyhow::Result<()> {
-        let sample = self.sample()?;
+        let sample = self.sample().with_context(|| {
+            format!("the host cannot be looked at any more; if it has ended, this is why: {}", self.host.log())
+        })?;
         self.samples.during.push(sample);
         Ok(())
     }
