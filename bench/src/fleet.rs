@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::{
     client::{
         connection::{Closed, Connection},
-        engine::{Driver, Engine},
+        engine::{Abandon, Driver, Engine},
         token,
     },
     progress,
@@ -32,13 +32,23 @@ pub struct Fleet {
 #[derive(Debug, Clone, Copy)]
 pub struct Crowd {
     pub connections: usize,
-    pub path: &'static str,
-    pub subprotocol: Option<&'static str>,
+    pub door: Door,
+}
+
+/// Where they come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// A WebSocket at this path, whose server has the first word.
+    Greeted(&'static str),
+    /// A WebSocket with this subprotocol, whose server waits to be asked.
+    Silent(&'static str, &'static str),
+    /// Requests over HTTP.
+    Requests,
 }
 
 impl Crowd {
     pub fn of(connections: usize) -> Self {
-        Self { connections, path: "/ws", subprotocol: None }
+        Self { connections, door: Door::Greeted("/ws") }
     }
 }
 
@@ -79,6 +89,7 @@ impl Fleet {
         let (until, ended, left) =
             (Instant::now() + limit, AtomicBool::new(false), AtomicU64::new(drivers.len() as u64));
         let (ended, left) = (&ended, &left);
+        let engines: Vec<Abandon> = self.engines.iter().map(Engine::abandon).collect();
         thread::scope(|scope| {
             let run = |(engine, driver): (&mut Engine, &mut D)| {
                 let result = engine.run(driver, until);
@@ -90,6 +101,10 @@ impl Fleet {
             let pairs = self.engines.iter_mut().zip(drivers);
             let threads: Vec<_> = pairs.map(|pair| scope.spawn(move || run(pair))).collect();
             let result = meanwhile(ended);
+            if result.is_err() {
+                // Nobody wants to know what would still be found.
+                engines.iter().for_each(Abandon::now);
+            }
             for thread in threads {
                 thread.join().map_err(|_| anyhow!("a thread panicked"))?.context("an event loop failed")?;
             }
@@ -112,7 +127,7 @@ struct Opener {
 }
 
 impl Driver for Opener {
-    /// The greeting: from here on the server has a session for it.
+    /// The greeting: from here on the server knows it.
     fn message(&mut self, _connection: &mut Connection, _text: &[u8], _now: Instant) {
         self.under_way -= usize::from(self.under_way > 0);
         self.open += 1;
@@ -120,8 +135,7 @@ impl Driver for Opener {
     }
 
     fn opened(&mut self, _connection: &mut Connection, _now: Instant) {
-        // Bare JSON-RPC has no greeting.
-        if self.crowd.subprotocol.is_some() {
+        if !matches!(self.crowd.door, Door::Greeted(_)) {
             self.under_way -= usize::from(self.under_way > 0);
             self.open += 1;
         }
@@ -135,7 +149,13 @@ impl Driver for Opener {
         while self.under_way < OPENING_AT_ONCE
             && let Some(number) = self.left.pop()
         {
-            match engine.open(self.crowd.path, &token::of(&user(number)), self.crowd.subprotocol) {
+            let token = || token::of(&user(number));
+            let opened = match self.crowd.door {
+                Door::Greeted(path) => engine.open(path, &token(), None),
+                Door::Silent(path, subprotocol) => engine.open(path, &token(), Some(subprotocol)),
+                Door::Requests => engine.open_for_requests(),
+            };
+            match opened {
                 Ok(_) => self.under_way += 1,
                 Err(fault) => self.fault = Some(fault.to_string()),
             }

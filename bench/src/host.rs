@@ -1,6 +1,7 @@
 //! The host that is measured: a process of its own with a folder of its own, on free ports, which ends with this value.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
@@ -15,10 +16,17 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::client::token;
+use crate::client::{
+    http::{self, Response},
+    token,
+};
 
 /// From the start to listening; plugins are compiled meanwhile.
 const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// For one answer of the admin listener, and how long it may be.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
+const MAX_ANSWER: u64 = 16 << 20;
 
 /// How often readiness is asked for.
 const READY_PAUSE: Duration = Duration::from_millis(1);
@@ -162,16 +170,47 @@ impl Host {
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
-    fn is_ready(&self) -> bool {
-        let ask = || -> std::io::Result<bool> {
-            let mut stream = TcpStream::connect(self.admin)?;
-            write!(stream, "GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin)?;
-            let mut answer = String::new();
-            stream.take(4096).read_to_string(&mut answer)?;
-            Ok(answer.starts_with("HTTP/1.1 200"))
-        };
-        ask().unwrap_or(false)
+    /// What the host says that it holds: each gauge, the sum over its labels.
+    pub fn gauges(&self) -> anyhow::Result<BTreeMap<String, f64>> {
+        let answer = self.ask("/metrics").context("the metrics cannot be read")?;
+        match http::response(&answer) {
+            Response::Whole { status: 200, body, .. } => Ok(gauges_in(&String::from_utf8_lossy(&body))),
+            Response::Whole { status, .. } => bail!("asked for its metrics, the host answers with HTTP {status}"),
+            Response::Partial | Response::Broken => bail!("asked for its metrics, the host gives no whole response"),
+        }
     }
+
+    fn is_ready(&self) -> bool {
+        self.ask("/readyz").is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"))
+    }
+
+    /// The whole answer of the admin listener.
+    fn ask(&self, path: &str) -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(self.admin)?;
+        stream.set_read_timeout(Some(ADMIN_PATIENCE))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin)?;
+        let mut answer = Vec::new();
+        stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+/// The values of OpenMetrics' text that are gauges, which their `# TYPE` says first.
+fn gauges_in(text: &str) -> BTreeMap<String, f64> {
+    let (mut gauge, mut gauges) = (None, BTreeMap::new());
+    for line in text.lines() {
+        if let Some(declared) = line.strip_prefix("# TYPE ") {
+            gauge = declared.strip_suffix(" gauge");
+        } else if let Some(rest) = gauge.and_then(|name| line.strip_prefix(name))
+            && rest.starts_with(['{', ' '])
+            && let Some(value) =
+                rest.rsplit('}').next().and_then(|value| value.split_ascii_whitespace().next()?.parse().ok())
+        {
+            let value: f64 = value;
+            *gauges.entry(gauge.unwrap_or_default().to_owned()).or_default() += value;
+        }
+    }
+    gauges
 }
 
 impl Drop for Host {
@@ -227,6 +266,13 @@ mod tests {
         let settings = setup.settings();
         assert_eq!(settings.matches("limits.max_connections =").count(), 1, "{settings}");
         assert!(settings.contains("limits.max_connections = 7") && settings.contains("logging.filter = \"warn\""));
+    }
+
+    #[test]
+    fn gauges_are_summed_over_their_labels() {
+        let text = "# TYPE a gauge\n# HELP a Of it\na{b=\"x y\"} 1\na{b=\"}\"} 2.5\n# TYPE c counter\nc_total 7\n\
+                    # TYPE d gauge\nd 3\n# EOF";
+        assert_eq!(gauges_in(text), BTreeMap::from([("a".to_owned(), 3.5), ("d".to_owned(), 3.0)]));
     }
 
     #[test]

@@ -49,7 +49,8 @@ pub struct Builds(Mutex<HashMap<u64, Instant>>);
 pub struct Load<'a> {
     speech: Speech,
     pace: Pace,
-    template: Template,
+    /// One for all connections, or one for each.
+    templates: Vec<Template>,
     begun: Option<Instant>,
     lasts: Duration,
     asks: bool,
@@ -118,10 +119,15 @@ impl Builds {
 impl<'a> Load<'a> {
     /// `text` has the number where [`crate::client::template::NUMBER`] stands.
     pub fn new(speech: Speech, pace: Pace, text: &str, lasts: Duration) -> Self {
+        Self::of(speech, pace, vec![Template::new(text)], lasts)
+    }
+
+    /// With several templates, connections have them in turn, by their places.
+    pub fn of(speech: Speech, pace: Pace, templates: Vec<Template>, lasts: Duration) -> Self {
         Self {
             speech,
             pace,
-            template: Template::new(text),
+            templates,
             begun: None,
             lasts,
             asks: true,
@@ -139,6 +145,11 @@ impl<'a> Load<'a> {
 
     pub fn watching(mut self, builds: &'a Builds) -> Self {
         self.builds = Some(builds);
+        self
+    }
+
+    pub fn stopped_by(mut self, stopper: Stopper) -> Self {
+        self.stopper = stopper;
         self
     }
 
@@ -168,7 +179,8 @@ impl<'a> Load<'a> {
 
     fn ask(&mut self, engine: &mut Engine, place: usize, due: Instant) {
         let number = self.waiting[place].begin(due);
-        engine.send(place, self.template.with(number));
+        let count = self.templates.len();
+        engine.send(place, self.templates[place % count].with(number));
         self.tally.sent += 1;
         self.unanswered += 1;
     }
@@ -217,7 +229,8 @@ impl Driver for Load<'_> {
         if self.asks && matches!(self.pace, Pace::Closed { .. }) {
             // From now on, not from when the answer before it was read: what else was in that read is our own delay.
             let number = waiting.begin(Instant::now());
-            connection.send(self.template.with(number));
+            let count = self.templates.len();
+            connection.send(self.templates[connection.id % count].with(number));
             self.tally.sent += 1;
             self.unanswered += 1;
         }

@@ -12,11 +12,14 @@ mod fleet;
 mod host;
 mod load;
 mod options;
+mod peer;
 mod process;
 mod progress;
 mod report;
 mod scenario;
+mod slope;
 mod tally;
+mod turn;
 
 fn main() -> ExitCode {
     let options = options::Options::parse();

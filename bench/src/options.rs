@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     host::Setup,
-    scenario::{echo, fanout, handshake, idle, mcp, rate, reload, start, storm, swap},
+    peer::Peers,
+    scenario::{all, echo, fanout, handshake, idle, mcp, rate, reload, soak, start, storm, swap},
 };
 
 /// Measures a host of Switchboard under load.
@@ -39,6 +40,8 @@ pub struct Common {
     /// A line of the host's settings, such as `sessions.max_detached_bytes = "1GiB"`
     #[arg(long, global = true, value_name = "LINE")]
     pub setting: Vec<String>,
+    #[command(flatten)]
+    pub peers: Peers,
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,8 +64,12 @@ pub enum Scenario {
     Swap(swap::Swap),
     /// From the start of the process to readiness
     Start(start::Start),
-    /// Calls of tools over JSON-RPC
+    /// Calls of tools, beside other MCP servers
     Mcp(mcp::Mcp),
+    /// Everything at once, for a long time: whether anything is left behind
+    Soak(soak::Soak),
+    /// Every scenario but `soak`, into one page
+    All(all::All),
     /// A client process of `idle`
     #[command(hide = true)]
     IdleClient(idle::Client),

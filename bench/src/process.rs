@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
@@ -38,6 +38,15 @@ pub struct Spent {
     pub others: Duration,
 }
 
+/// What the server has at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Held {
+    /// Bytes of memory.
+    pub resident: u64,
+    pub descriptors: u64,
+    pub threads: u64,
+}
+
 impl Meter {
     /// For a server, and for this process.
     pub fn new(server: u32) -> Self {
@@ -64,7 +73,14 @@ impl Meter {
 
     /// Resident memory of the server in bytes.
     pub fn resident(&self) -> anyhow::Result<u64> {
-        resident_of(self.server)
+        Ok(status_of(self.server, "VmRSS:")? << 10)
+    }
+
+    pub fn held(&self) -> anyhow::Result<Held> {
+        let files = format!("/proc/{}/fd", self.server);
+        let descriptors = fs::read_dir(&files).with_context(|| format!("{files} cannot be read"))?.count();
+        let threads = status_of(self.server, "Threads:")?;
+        Ok(Held { resident: self.resident()?, descriptors: u64::try_from(descriptors)?, threads })
     }
 }
 
@@ -107,12 +123,41 @@ fn machine_in(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis(ticks.checked_mul(10)?))
 }
 
-fn resident_of(process: u32) -> anyhow::Result<u64> {
+/// A number of `/proc/PID/status`.
+fn status_of(process: u32, name: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{process}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no line for resident memory")?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().context("resident memory is no number")?;
-    Ok(kib << 10)
+    let line =
+        text.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("{path} has no {name}"))?;
+    line.trim().trim_end_matches("kB").trim().parse().with_context(|| format!("{name} of {path} is no number"))
+}
+
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// Of today, in UTC, as ISO 8601 writes it.
+pub fn date() -> String {
+    date_of(unix_seconds() / (24 * 3600))
+}
+
+/// The Gregorian calendar from 1970 on.
+fn date_of(mut days: u64) -> String {
+    let is_leap = |year: u64| (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let mut month = 1;
+    for length in [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!("{year}-{month:02}-{:02}", days + 1)
 }
 
 /// What figures are worth nothing without.
@@ -138,10 +183,18 @@ mod tests {
     }
 
     #[test]
+    fn days_have_dates() {
+        for (day, date) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (20_088, "2024-12-31"), (20_454, "2026-01-01")] {
+            assert_eq!(date_of(day), date);
+        }
+    }
+
+    #[test]
     fn this_process_costs_something() {
         let meter = Meter::new(std::process::id());
         let begun = meter.sample().unwrap();
-        assert!(meter.resident().unwrap() > 100_000);
+        let held = meter.held().unwrap();
+        assert!(held.resident > 100_000 && held.descriptors > 2 && held.threads > 0);
         assert!(meter.since(&begun).unwrap().wall < Duration::from_secs(60));
     }
 }

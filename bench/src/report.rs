@@ -1,11 +1,6 @@
 //! What a scenario found: a table for people, and the same and more as JSON.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::Path,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -65,22 +60,23 @@ impl Table {
 impl Report {
     /// Prints the tables, and writes the rest where somebody wants it.
     pub fn publish(&self, file: Option<&Path>) -> anyhow::Result<()> {
-        let mut text = format!("\n{}: {}\n", self.scenario, process::machine());
-        for table in &self.tables {
-            let _ = write!(text, "\n{}", table.text());
-        }
-        println!("{text}");
+        println!("\n{}: {}\n\n{}", self.scenario, process::machine(), self.text());
         let Some(file) = file else { return Ok(()) };
         let bytes = serde_json::to_vec_pretty(&self.to_json())?;
         fs::write(file, bytes).with_context(|| format!("{} cannot be written", file.display()))
     }
 
-    fn to_json(&self) -> Value {
+    /// All tables.
+    pub fn text(&self) -> String {
+        self.tables.iter().map(Table::text).collect::<Vec<_>>().join("\n")
+    }
+
+    pub fn to_json(&self) -> Value {
         json!({
             "scenario": self.scenario,
             "asked": self.asked,
             "machine": process::machine(),
-            "unix_seconds": SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+            "unix_seconds": process::unix_seconds(),
             "tables": self.tables.iter().map(Table::to_json).collect::<Vec<_>>(),
             "data": self.data,
         })

@@ -8,13 +8,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::{
-    options::{Options, Scenario},
+    options::{Common, Options, Scenario},
     progress,
+    report::Report,
 };
 
+pub mod all;
 pub mod echo;
 pub mod fanout;
 pub mod handshake;
@@ -22,6 +24,7 @@ pub mod idle;
 pub mod mcp;
 pub mod rate;
 pub mod reload;
+pub mod soak;
 pub mod start;
 pub mod storm;
 pub mod swap;
@@ -38,21 +41,30 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         return client.run();
     }
     progress::show();
-    let report = match &scenario {
-        Scenario::Echo(echo) => echo.run(&common),
-        Scenario::Rate(rate) => rate.run(&common),
-        Scenario::Fanout(fanout) => fanout.run(&common),
-        Scenario::Idle(idle) => idle.run(&common),
-        Scenario::Handshake(handshake) => handshake.run(&common),
-        Scenario::Storm(storm) => storm.run(&common),
-        Scenario::Reload(reload) => reload.run(&common),
-        Scenario::Swap(swap) => swap.run(&common),
-        Scenario::Start(start) => start.run(&common),
-        Scenario::Mcp(mcp) => mcp.run(&common),
-        Scenario::IdleClient(_) => return Ok(()),
-    }?;
+    if let Scenario::All(all) = &scenario {
+        return all.run(&common);
+    }
+    let report = measure(&scenario, &common)?;
     progress::clear();
     report.publish(common.json.as_deref())
+}
+
+/// Those that make a report of their own.
+fn measure(scenario: &Scenario, common: &Common) -> anyhow::Result<Report> {
+    match scenario {
+        Scenario::Echo(echo) => echo.run(common),
+        Scenario::Rate(rate) => rate.run(common),
+        Scenario::Fanout(fanout) => fanout.run(common),
+        Scenario::Idle(idle) => idle.run(common),
+        Scenario::Handshake(handshake) => handshake.run(common),
+        Scenario::Storm(storm) => storm.run(common),
+        Scenario::Reload(reload) => reload.run(common),
+        Scenario::Swap(swap) => swap.run(common),
+        Scenario::Start(start) => start.run(common),
+        Scenario::Mcp(mcp) => mcp.run(common),
+        Scenario::Soak(soak) => soak.run(common),
+        Scenario::All(_) | Scenario::IdleClient(_) => bail!("it makes no report"),
+    }
 }
 
 /// Waits for something that another thread brings about, until that thread has ended.

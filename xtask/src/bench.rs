@@ -11,6 +11,7 @@ use std::{
 use anyhow::bail;
 
 mod counts;
+mod peers;
 
 use crate::{digest, plugins, process};
 
@@ -25,6 +26,7 @@ const USAGE: &str = "\
 cargo xtask bench counts            instructions of what is hot, by callgrind
 cargo xtask bench micro [FILTER]    its time, by criterion
 cargo xtask bench SCENARIO [ARGS]   a host under load; `cargo xtask bench help` lists the scenarios
+cargo xtask bench all [--quick]     every scenario, into one page
 ";
 
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
@@ -41,8 +43,14 @@ fn load(arguments: &[String]) -> anyhow::Result<()> {
     build_host()?;
     build(GENERATOR, &[])?;
     components()?;
+    peers::ensure(arguments);
     let mut command = Command::new(program(GENERATOR));
     command.arg("--host").arg(program(HOST)).arg("--components").arg(process::target().join(COMPONENTS));
+    command
+        .arg("--tools")
+        .arg(process::target().join("tools"))
+        .arg("--peers")
+        .arg(process::root().join(peers::SOURCES));
     process::run(command.args(arguments))
 }
 

@@ -32,8 +32,8 @@ Usage: cargo xtask COMMAND
   autobahn [CASE...]
                     the WebSocket stack against the Autobahn cases: all, or such as 6.4.1 or '7.*'
   bench SCENARIO [ARGS]
-                    a host under load, built as it would be released: see docs/performance.md; `bench counts` and
-                    `bench micro` are about single steps
+                    a host under load, built as it would be released: see docs/performance.md; `bench all` is every
+                    scenario, `bench counts` and `bench micro` are about single steps
   peers             fetch those who speak MCP with the host in its tests: the conformance suite, official clients
   tidy              the arrows between modules, the homes of dependencies, the shape of files
   tools             what is needed beside cargo, and whether it is here

@@ -56,9 +56,12 @@ const SUITE: Tool = Tool {
     detect: suite,
 };
 
+const BROKER: Tool =
+    Tool { name: "nats-server", purpose: "comparing fan-out with", source: "cargo xtask bench fanout", detect: broker };
+
 /// A table of what is here.
 pub fn run() -> anyhow::Result<()> {
-    for tool in COMPILERS.into_iter().chain([CASES, SUITE]) {
+    for tool in COMPILERS.into_iter().chain([CASES, SUITE, BROKER]) {
         let state = (tool.detect)().unwrap_or_else(|| format!("missing; from `{}`", tool.source));
         println!("{}: {state}\n  for {}", tool.name, tool.purpose);
     }
@@ -88,6 +91,11 @@ fn cases() -> Option<String> {
 
 fn suite() -> Option<String> {
     let tool = toolchains::mcp_node();
+    tool.is_installed().then(|| tool.program().display().to_string())
+}
+
+fn broker() -> Option<String> {
+    let tool = toolchains::nats();
     tool.is_installed().then(|| tool.program().display().to_string())
 }
 

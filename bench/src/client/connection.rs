@@ -1,5 +1,5 @@
-//! One socket: its opening handshake, what is left of a frame that has not come in whole, and what could not be written
-//! yet.
+//! One socket: its opening handshake, what is left of a frame or a response that has not come in whole, and what could not
+//! be written yet.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -12,6 +12,7 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 use super::{
     engine::Driver,
     frame::{self, Head},
+    http,
     upgrade::{self, Hello, Response},
 };
 
@@ -24,11 +25,11 @@ const NO_CODE: u16 = 1005;
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
-    /// Before it was a WebSocket, with this status.
+    /// Before it was a WebSocket, or as the response to a request, with this status.
     Refused(u16),
     /// The server sent a close frame.
     Code(u16),
-    /// It is no WebSocket any more.
+    /// What came is neither a frame nor a response.
     Broken,
     /// Without a close frame.
     Lost(io::ErrorKind),
@@ -40,7 +41,7 @@ impl Closed {
         match self {
             Self::Refused(status) => format!("HTTP {status}"),
             Self::Code(code) => format!("closed {code}"),
-            Self::Broken => "broken frame".to_owned(),
+            Self::Broken => "broken stream".to_owned(),
             Self::Lost(kind) => format!("lost: {kind}"),
         }
     }
@@ -50,6 +51,9 @@ impl Closed {
 enum Phase {
     Opening,
     Open,
+    /// Not there yet; requests are to follow.
+    Connecting,
+    Requests,
 }
 
 pub struct Connection {
@@ -67,16 +71,26 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Begins a WebSocket.
     pub fn open(id: usize, to: SocketAddr, hello: &Hello<'_>, burst: bool, registry: &Registry) -> io::Result<Self> {
+        let mut connection = Self::begin(id, to, Phase::Opening, burst, registry)?;
+        hello.append(&mut connection.out);
+        Ok(connection)
+    }
+
+    /// Begins a connection for requests, one at a time.
+    pub fn for_requests(id: usize, to: SocketAddr, burst: bool, registry: &Registry) -> io::Result<Self> {
+        Self::begin(id, to, Phase::Connecting, burst, registry)
+    }
+
+    fn begin(id: usize, to: SocketAddr, phase: Phase, burst: bool, registry: &Registry) -> io::Result<Self> {
         let mut stream = TcpStream::connect(to)?;
         registry.register(&mut stream, Token(id), Interest::READABLE | Interest::WRITABLE)?;
-        let mut out = Vec::new();
-        hello.append(&mut out);
-        Ok(Self { id, stream, phase: Phase::Opening, partial: Vec::new(), out, written: 0, burst })
+        Ok(Self { id, stream, phase, partial: Vec::new(), out: Vec::new(), written: 0, burst })
     }
 
     pub fn is_open(&self) -> bool {
-        self.phase == Phase::Open
+        matches!(self.phase, Phase::Open | Phase::Requests)
     }
 
     /// Sends a whole frame: now, or with what else this turn brings.
@@ -88,8 +102,11 @@ impl Connection {
         }
     }
 
-    /// Says goodbye; the server ends the connection.
+    /// Says goodbye; the server ends the connection. There is no such word between requests.
     pub fn close(&mut self, code: u16) {
+        if self.phase != Phase::Open {
+            return;
+        }
         frame::append(&mut self.out, frame::CLOSE, &code.to_be_bytes(), MASK);
         let _ = self.flush();
     }
@@ -112,11 +129,16 @@ impl Connection {
     }
 
     /// Something happened before it was open. Returns why it will never be; else, what is sent is not to wait for more.
-    pub fn connected(&self, writable: bool) -> Option<io::ErrorKind> {
+    pub fn connected(&mut self, writable: bool, driver: &mut impl Driver) -> Option<io::ErrorKind> {
         if writable {
             let _ = self.stream.set_nodelay(true);
         }
-        self.stream.take_error().ok().flatten().map(|fault| fault.kind())
+        let fault = self.stream.take_error().ok().flatten().map(|fault| fault.kind());
+        if fault.is_none() && writable && self.phase == Phase::Connecting {
+            self.phase = Phase::Requests;
+            driver.opened(self, Instant::now());
+        }
+        fault
     }
 
     pub fn deregister(&mut self, registry: &Registry) {
@@ -154,6 +176,9 @@ impl Connection {
     fn take(&mut self, bytes: &[u8], driver: &mut impl Driver) -> Result<usize, Closed> {
         let now = Instant::now();
         let mut used = 0;
+        if self.phase == Phase::Requests {
+            return self.take_responses(bytes, driver, now);
+        }
         if self.phase == Phase::Opening {
             match upgrade::response(bytes) {
                 Response::Partial => return Ok(0),
@@ -184,6 +209,24 @@ impl Connection {
                         }
                         _ => return Err(Closed::Broken),
                     }
+                }
+            }
+        }
+    }
+
+    /// A refusal ends the connection, which is counted: no figure is worth anything that has one in it.
+    fn take_responses(&mut self, bytes: &[u8], driver: &mut impl Driver, now: Instant) -> Result<usize, Closed> {
+        let mut used = 0;
+        loop {
+            match http::response(&bytes[used..]) {
+                http::Response::Partial => return Ok(used),
+                http::Response::Broken => return Err(Closed::Broken),
+                http::Response::Whole { status, .. } if !(200..300).contains(&status) => {
+                    return Err(Closed::Refused(status));
+                }
+                http::Response::Whole { body, end, .. } => {
+                    used += end;
+                    driver.message(self, &body, now);
                 }
             }
         }

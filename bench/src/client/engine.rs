@@ -3,6 +3,10 @@
 use std::{
     io,
     net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,6 +26,9 @@ const BUFFER: usize = 256 * 1024;
 
 /// How often the end is looked for if nothing happens.
 const PULSE: Duration = Duration::from_millis(20);
+
+/// RFC 6455, section 7.4.1.
+const NORMAL: u16 = 1000;
 
 /// No connection has this place.
 const TIMER: Token = Token(usize::MAX);
@@ -46,6 +53,28 @@ pub trait Driver {
     fn is_done(&self) -> bool;
 }
 
+impl<D: Driver + ?Sized> Driver for &mut D {
+    fn opened(&mut self, connection: &mut Connection, now: Instant) {
+        (**self).opened(connection, now);
+    }
+
+    fn message(&mut self, connection: &mut Connection, text: &[u8], now: Instant) {
+        (**self).message(connection, text, now);
+    }
+
+    fn closed(&mut self, id: usize, how: Closed, now: Instant) {
+        (**self).closed(id, how, now);
+    }
+
+    fn due(&mut self, engine: &mut Engine, now: Instant) -> Option<Instant> {
+        (**self).due(engine, now)
+    }
+
+    fn is_done(&self) -> bool {
+        (**self).is_done()
+    }
+}
+
 pub struct Engine {
     poll: Poll,
     timer: Timer,
@@ -56,6 +85,17 @@ pub struct Engine {
     buffer: Vec<u8>,
     /// Connections that were given something to send outside their own turn.
     touched: Vec<usize>,
+    abandoned: Arc<AtomicBool>,
+}
+
+/// Ends an engine's run from another thread.
+#[derive(Debug, Clone)]
+pub struct Abandon(Arc<AtomicBool>);
+
+impl Abandon {
+    pub fn now(&self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 impl Engine {
@@ -71,15 +111,25 @@ impl Engine {
             burst,
             buffer: vec![0; BUFFER],
             touched: Vec::new(),
+            abandoned: Arc::default(),
         })
     }
 
-    /// Begins a connection, and returns its place.
+    /// Begins a WebSocket, and returns its place.
     pub fn open(&mut self, path: &str, token: &str, subprotocol: Option<&str>) -> io::Result<usize> {
         let host = self.to.to_string();
         let hello = Hello { host: &host, path, token, subprotocol };
+        self.put(|id, engine| Connection::open(id, engine.to, &hello, engine.burst, engine.poll.registry()))
+    }
+
+    /// Begins a connection for requests over HTTP, and returns its place.
+    pub fn open_for_requests(&mut self) -> io::Result<usize> {
+        self.put(|id, engine| Connection::for_requests(id, engine.to, engine.burst, engine.poll.registry()))
+    }
+
+    fn put(&mut self, open: impl FnOnce(usize, &Self) -> io::Result<Connection>) -> io::Result<usize> {
         let id = self.vacant.last().copied().unwrap_or(self.connections.len());
-        let connection = Connection::open(id, self.to, &hello, self.burst, self.poll.registry())?;
+        let connection = open(id, self)?;
         if self.vacant.pop().is_some() {
             self.connections[id] = Some(connection);
         } else {
@@ -103,10 +153,37 @@ impl Engine {
         self.connections.iter().flatten().filter(|one| one.is_open()).map(|one| one.id).collect()
     }
 
+    /// For when what it is run for has failed elsewhere.
+    pub fn abandon(&self) -> Abandon {
+        Abandon(self.abandoned.clone())
+    }
+
     /// Cuts every connection, as if its client's network had gone.
     pub fn cut_all(&mut self) {
         self.connections.clear();
         self.vacant.clear();
+    }
+
+    /// Cuts one of them.
+    pub fn cut(&mut self, id: usize) {
+        if let Some(connection) = self.connections.get_mut(id).and_then(Option::take) {
+            drop(connection);
+            self.vacant.push(id);
+        }
+    }
+
+    /// Says goodbye; the server ends the connection.
+    pub fn leave(&mut self, id: usize, code: u16) {
+        if let Some(Some(connection)) = self.connections.get_mut(id) {
+            connection.close(code);
+        }
+    }
+
+    /// Ends every connection as a client does that will not come back.
+    pub fn leave_all(&mut self) {
+        for connection in self.connections.iter_mut().flatten() {
+            connection.close(NORMAL);
+        }
     }
 
     /// Runs until the driver is done, or until then.
@@ -117,7 +194,7 @@ impl Engine {
             let now = Instant::now();
             let due = driver.due(self, now);
             self.flush_touched();
-            if driver.is_done() || now >= until {
+            if driver.is_done() || now >= until || self.abandoned.load(Relaxed) {
                 return Ok(());
             }
             if due != set {
@@ -151,7 +228,7 @@ impl Engine {
     /// One connection's turn: it reads what is there, and writes what that caused.
     fn turn(&mut self, id: usize, writable: bool, driver: &mut impl Driver) {
         let Some(Some(connection)) = self.connections.get_mut(id) else { return };
-        let fault = if connection.is_open() { None } else { connection.connected(writable) };
+        let fault = if connection.is_open() { None } else { connection.connected(writable, driver) };
         let read = match fault {
             Some(kind) => Err(Closed::Lost(kind)),
             None => {

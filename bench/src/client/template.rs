@@ -10,7 +10,7 @@ const MASK: [u8; 4] = [0x5b, 0xc6, 0x91, 0x2d];
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// A text frame, ready to be sent.
+/// A text frame, or a request, ready to be sent.
 #[derive(Debug, Clone)]
 pub struct Template {
     frame: Vec<u8>,
@@ -23,9 +23,13 @@ impl Template {
     pub fn new(text: &str) -> Self {
         let mut frame = Vec::with_capacity(text.len() + 16);
         let start = frame::append(&mut frame, frame::TEXT, text.as_bytes(), MASK);
-        let places = text.match_indices(NUMBER).flat_map(|(at, _)| at..at + NUMBER.len());
-        let digits = places.map(|at| (start + at, MASK[at % MASK.len()])).collect();
+        let digits = places(text).map(|at| (start + at, MASK[at % MASK.len()])).collect();
         Self { frame, digits }
+    }
+
+    /// Of a text that is sent as it is.
+    pub fn plain(text: &str) -> Self {
+        Self { frame: text.as_bytes().to_vec(), digits: places(text).map(|at| (at, 0)).collect() }
     }
 
     /// The frame with this number in it.
@@ -37,6 +41,11 @@ impl Template {
         }
         &self.frame
     }
+}
+
+/// Where the digits of numbers go.
+fn places(text: &str) -> impl Iterator<Item = usize> + '_ {
+    text.match_indices(NUMBER).flat_map(|(at, _)| at..at + NUMBER.len())
 }
 
 /// The number behind a name in a message that came back, such as `"correlation_id":"`. The last one counts: what the
@@ -51,13 +60,6 @@ pub fn number_after(message: &[u8], name: &str) -> Option<u64> {
 pub fn text_after<'a>(message: &'a [u8], name: &str) -> Option<&'a str> {
     let rest = &message[memchr::memmem::find(message, name.as_bytes())? + name.len()..];
     std::str::from_utf8(&rest[..memchr::memchr(b'"', rest)?]).ok()
-}
-
-/// The decimal number behind the last place of a name, such as `"offset":`.
-pub fn decimal_after(message: &[u8], name: &str) -> Option<u64> {
-    let rest = &message[memchr::memmem::rfind(message, name.as_bytes())? + name.len()..];
-    let end = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-    std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -78,8 +80,6 @@ mod tests {
     fn fields_of_an_answer_are_found_without_parsing_it() {
         let message = br#"{"type":"error","payload":{"code":"BUSY","offset":3},"offset":17,"seq":4}"#;
         assert_eq!(text_after(message, r#""code":""#), Some("BUSY"));
-        assert_eq!(decimal_after(message, r#""offset":"#), Some(17));
-        assert_eq!(decimal_after(message, r#""seq":"#), Some(4));
         assert_eq!(number_after(message, r#""correlation_id":""#), None);
     }
 }

@@ -11,11 +11,12 @@ use crate::{
     fleet::{Crowd, Fleet},
     load::{Load, Pace, Speech, payload},
     options::Common,
-    process::{Meter, Spent},
+    process::Meter,
     progress,
-    report::{Report, Table, median, short},
+    report::{Report, Table, short},
     scenario::DRAIN,
     tally::Tally,
+    turn::{Turn, Turns},
 };
 
 /// Before the first round counts: connections, caches, instances and the branch predictor have to be warm.
@@ -23,7 +24,8 @@ const WARM_UP: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
 pub struct Echo {
-    /// Isolations, the first of which the others are compared with; `native` is a handler inside the host
+    /// Isolations, the first of which the others are compared with; `native` is a handler inside the host, and with `raw-`
+    /// before it, a handler does nothing with the payload
     #[arg(long, value_delimiter = ',', default_value = "native,message,session,shared")]
     handlers: Vec<String>,
     /// Sizes of the payload in bytes
@@ -48,48 +50,29 @@ pub struct Echo {
     seconds: f64,
 }
 
-/// What one handler did in one turn.
-struct Turn {
-    handler: usize,
-    payload: usize,
-    spent: Spent,
-    tally: Tally,
-}
-
-impl Turn {
-    fn rate(&self) -> f64 {
-        self.tally.answered as f64 / self.spent.wall.as_secs_f64()
-    }
-
-    /// Microseconds of CPU for an answer.
-    fn cost(&self, cpu: Duration) -> f64 {
-        cpu.as_secs_f64() * 1e6 / (self.tally.answered.max(1)) as f64
-    }
-}
-
 impl Echo {
     pub fn run(&self, common: &Common) -> anyhow::Result<Report> {
-        let plugins: Vec<String> = self.handlers.iter().map(|handler| format!("echo-{handler}")).collect();
+        let plugins: Vec<String> = self.handlers.iter().map(|handler| plugin(handler)).collect();
         let names: Vec<&str> = plugins.iter().map(String::as_str).collect();
         progress::stage("starting the host");
         let host = common.setup(&names).start()?;
         let meter = Meter::new(host.id());
         let mut fleet = Fleet::connect(host.address, common.threads, self.burst, Crowd::of(self.connections))?;
-        let mut turns = Vec::new();
+        let mut sizes = Vec::new();
         for &payload in &self.payloads {
+            let mut turns: Vec<Turns> = names.iter().map(|_| Turns::default()).collect();
             for round in 0..=self.rounds {
                 for step in 0..names.len() {
                     let handler = (round + step) % names.len();
                     progress::stage(format!("{} {payload} B, round {round} of {}", names[handler], self.rounds));
                     let lasts = if round == 0 { WARM_UP } else { Duration::from_secs_f64(self.seconds) };
-                    let (spent, tally) = self.turn(&mut fleet, &meter, names[handler], payload, lasts)?;
-                    if round > 0 {
-                        turns.push(Turn { handler, payload, spent, tally });
-                    }
+                    let turn = self.turn(&mut fleet, &meter, names[handler], payload, lasts)?;
+                    turns[handler].0.extend(Some(turn).filter(|_| round > 0));
                 }
             }
+            sizes.push((payload, turns));
         }
-        Ok(self.report(&turns))
+        Ok(self.report(&sizes))
     }
 
     fn turn(
@@ -99,7 +82,7 @@ impl Echo {
         message_type: &str,
         bytes: usize,
         lasts: Duration,
-    ) -> anyhow::Result<(Spent, Tally)> {
+    ) -> anyhow::Result<Turn> {
         let field = if self.ids { "id" } else { "correlation_id" };
         let text = format!(r#"{{"type":"{message_type}","{field}":"{NUMBER}","payload":{}}}"#, payload(bytes));
         let pace = Pace::Closed { in_flight: self.in_flight };
@@ -108,10 +91,10 @@ impl Echo {
         let begun = meter.sample()?;
         fleet.run(&mut loads, lasts + DRAIN, |_| Ok(()))?;
         let spent = meter.since(&begun)?;
-        Ok((spent, Tally::sum(loads.into_iter().map(|load| load.finish().0))))
+        Ok(Turn { spent, tally: Tally::sum(loads.into_iter().map(|load| load.finish().0)) })
     }
 
-    fn report(&self, turns: &[Turn]) -> Report {
+    fn report(&self, sizes: &[(usize, Vec<Turns>)]) -> Report {
         let title = format!(
             "{} connections, {} in flight, {}, {}; medians of {} rounds of {} s; ratios to `{}` in the same round",
             self.connections,
@@ -140,9 +123,9 @@ impl Echo {
         ];
         let mut table = Table::new(title, &columns);
         let mut data = Vec::new();
-        for &payload in &self.payloads {
-            for handler in 0..self.handlers.len() {
-                let (row, values) = self.row(turns, payload, handler);
+        for (payload, turns) in sizes {
+            for (name, handler) in self.handlers.iter().zip(turns) {
+                let (row, values) = row(*payload, name, handler, &turns[0]);
                 table.row(row);
                 data.push(values);
             }
@@ -158,50 +141,46 @@ impl Echo {
             data: data.into(),
         }
     }
+}
 
-    fn row(&self, turns: &[Turn], payload: usize, handler: usize) -> (Vec<String>, Value) {
-        let of = |handler: usize| turns.iter().filter(move |turn| turn.payload == payload && turn.handler == handler);
-        let of_all = |figure: fn(&Turn) -> f64| median(of(handler).map(figure));
-        let pairs = || of(handler).zip(of(0));
-        let rate = of_all(Turn::rate);
-        let ratio = median(pairs().map(|(one, base)| one.rate() / base.rate()));
-        let cost = of_all(|turn| turn.cost(turn.spent.server));
-        let cpu = |turn: &Turn| turn.cost(turn.spent.server);
-        let by_cpu = median(pairs().map(|(one, base)| cpu(base) / cpu(one)));
-        let added = median(pairs().map(|(one, base)| cpu(one) - cpu(base)));
-        let client = of_all(|turn| turn.cost(turn.spent.clients));
-        let (cores, others) =
-            (of_all(|turn| turn.spent.cores(turn.spent.server)), of_all(|turn| turn.spent.cores(turn.spent.others)));
-        let all = Tally::sum(of(handler).map(|turn| turn.tally.clone()));
-        let percentiles = [50.0, 99.0, 99.9].map(|percent| short(all.percentile(percent)));
-        let [p50, p99, p999] = percentiles;
-        let name = self.handlers[handler].clone();
-        let row = vec![
-            payload.to_string(),
-            name.clone(),
-            short(rate),
-            short(ratio),
-            short(cost),
-            short(by_cpu),
-            short(added),
-            p50,
-            p99,
-            p999,
-            short(client),
-            short(cores),
-            short(others),
-            all.complaints(),
-        ];
-        let rounds: Vec<Value> = of(handler)
-            .map(|turn| {
-                let (server, client) = (turn.cost(turn.spent.server), turn.cost(turn.spent.clients));
-                json!({ "rate": turn.rate(), "server_us": server, "client_us": client, "p50_us": turn.tally.percentile(50.0) })
-            })
-            .collect();
-        let values = json!({
-            "payload": payload, "handler": name, "rate": rate, "ratio": ratio, "ratio_by_cpu": by_cpu, "server_us": cost, "added_us": added,
-            "client_us": client, "tally": all.to_json(), "rounds": rounds,
-        });
-        (row, values)
+/// The plugin of a handler, and the type that it handles.
+pub fn plugin(handler: &str) -> String {
+    if handler.starts_with("raw-") { handler.to_owned() } else { format!("echo-{handler}") }
+}
+
+fn row(payload: usize, name: &str, turns: &Turns, base: &Turns) -> (Vec<String>, Value) {
+    let ratio = turns.ratio(Turn::rate, base);
+    let by_cpu = base.ratio(Turn::server, turns);
+    let added = turns.difference(Turn::server, base);
+    let all = turns.tally();
+    let [p50, p99, p999] = [50.0, 99.0, 99.9].map(|percent| short(all.percentile(percent)));
+    let row = vec![
+        payload.to_string(),
+        name.to_owned(),
+        short(turns.median(Turn::rate)),
+        short(ratio),
+        short(turns.median(Turn::server)),
+        short(by_cpu),
+        short(added),
+        p50,
+        p99,
+        p999,
+        short(turns.median(Turn::client)),
+        short(turns.median(Turn::server_cores)),
+        short(turns.median(Turn::others)),
+        all.complaints(),
+    ];
+    let values = json!({ "payload": payload, "handler": name, "ratio": ratio, "ratio_by_cpu": by_cpu, "added_us": added,
+        "turns": turns.to_json() });
+    (row, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handlers_are_named_by_their_isolation() {
+        assert_eq!((plugin("shared").as_str(), plugin("raw-native").as_str()), ("echo-shared", "raw-native"));
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     process::Meter,
     progress,
     report::{Report, Table, short},
+    slope::slope,
 };
 
 /// Handshakes of one process that are under way at a time.
@@ -120,8 +121,10 @@ impl Idle {
                 short(step.others),
             ]);
         }
-        let of =
-            |figure: fn(&Step) -> f64| slope(steps.iter().skip(1).map(|step| (step.connections as f64, figure(step))));
+        let of = |figure: fn(&Step) -> f64| {
+            let points: Vec<_> = steps.iter().skip(1).map(|step| (step.connections as f64, figure(step))).collect();
+            slope(&points)
+        };
         let (bytes, cores) = (of(|step| step.resident as f64), of(|step| step.cores));
         let mut slopes = Table::new(
             "Least squares over the steps but the first, and what a million would need by it",
@@ -146,17 +149,6 @@ impl Idle {
             data: json!({ "steps": all, "bytes_each": bytes, "cpu_us_each": cores * 1e6, "failed": failed, "lost": lost }),
         }
     }
-}
-
-/// Of the line with the least squares. Zero where there is no line.
-fn slope(points: impl Iterator<Item = (f64, f64)>) -> f64 {
-    let points: Vec<(f64, f64)> = points.collect();
-    let count = points.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
-    let (mean_x, mean_y) = (mean(|point| point.0), mean(|point| point.1));
-    let over: f64 = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum();
-    let under: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
-    if under > 0.0 { over / under } else { 0.0 }
 }
 
 /// A client process, from the side of the one that started it.
@@ -297,17 +289,5 @@ impl Driver for Holder {
 
     fn is_done(&self) -> bool {
         self.over
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_slope_is_that_of_the_line() {
-        let points = [(1.0, 12.0), (2.0, 22.0), (3.0, 32.0)];
-        assert!((slope(points.into_iter()) - 10.0).abs() < 1e-9);
-        assert!(slope([(1.0, 1.0)].into_iter()).abs() < 1e-9);
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     process::{Meter, Spent},
     progress,
     report::{Report, Table, median, short},
-    scenario::DRAIN,
+    scenario::{DRAIN, echo},
     tally::Tally,
 };
 
@@ -49,7 +49,7 @@ struct Turn {
 
 impl Rate {
     pub fn run(&self, common: &Common) -> anyhow::Result<Report> {
-        let plugins: Vec<String> = self.handlers.iter().map(|handler| format!("echo-{handler}")).collect();
+        let plugins: Vec<String> = self.handlers.iter().map(|handler| echo::plugin(handler)).collect();
         let names: Vec<&str> = plugins.iter().map(String::as_str).collect();
         progress::stage("starting the host");
         let host = common.setup(&names).start()?;

@@ -14,6 +14,7 @@ use crate::{
         connection::{Closed, Connection},
         engine::{Driver, Engine},
         template::{Template, text_after},
+        ticket::Ticket,
         token,
     },
     fleet::user,
@@ -102,14 +103,6 @@ impl Storm {
     }
 }
 
-/// What a session is resumed with.
-#[derive(Debug, Clone)]
-struct Ticket {
-    session: String,
-    secret: String,
-    epoch: String,
-}
-
 struct Clients {
     tokens: Vec<String>,
     /// By client; `None` before the first greeting.
@@ -159,19 +152,10 @@ impl Clients {
     }
 
     fn greeted(&mut self, connection: &mut Connection, client: usize, text: &[u8], now: Instant) {
-        let field = |name: &str| text_after(text, &format!(r#""{name}":""#)).map(str::to_owned);
-        let ticket = (|| {
-            Some(Ticket { session: field("session_id")?, secret: field("resume_token")?, epoch: field("epoch")? })
-        })();
-        match self.tickets[client].clone() {
-            Some(Ticket { session, secret, epoch }) => {
-                let text = format!(
-                    r#"{{"type":"resume","payload":{{"session_id":"{session}","resume_token":"{secret}","epoch":"{epoch}","last_seq":0}}}}"#
-                );
-                connection.send(Template::new(&text).with(0));
-            }
+        match &self.tickets[client] {
+            Some(ticket) => connection.send(Template::new(&ticket.message()).with(0)),
             None => {
-                self.tickets[client] = ticket;
+                self.tickets[client] = Ticket::in_greeting(text);
                 self.arrived(now, None);
             }
         }
@@ -184,9 +168,8 @@ impl Driver for Clients {
         match text_after(text, r#"{"type":""#) {
             Some("connection_established") => self.greeted(connection, client, text, now),
             Some("resumed") => {
-                let secret = text_after(text, r#""resume_token":""#);
-                if let Some((ticket, secret)) = self.tickets[client].as_mut().zip(secret) {
-                    secret.clone_into(&mut ticket.secret);
+                if let Some(ticket) = &mut self.tickets[client] {
+                    ticket.renew(text);
                 }
             }
             Some("replay_complete") => self.arrived(now, None),

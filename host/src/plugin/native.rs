@@ -9,8 +9,10 @@ use switchboard_protocol::MessageType;
 
 use super::{GuestMessage, failure::CallFailure};
 
-/// The type that is answered here, by whatever plugin it is declared.
-const TYPE: &str = "echo-native";
+/// The types that are answered here, by whatever plugin they are declared: the one that parses its payload, and the one
+/// that hands it back as it came.
+const PARSED: &str = "echo-native";
+const RAW: &str = "raw-native";
 const ANSWER: &str = "echo_result";
 
 /// As long as those that stand in the plugins.
@@ -18,18 +20,20 @@ const BUILD: &str = "0000000000000000";
 
 /// The answer, if the message is one of these.
 pub(super) fn answer(message: &GuestMessage) -> Option<Result<Option<GuestMessage>, CallFailure>> {
-    (message.message_type.as_str() == TYPE).then(|| echo(message).map(Some))
+    let payload = match message.message_type.as_str() {
+        PARSED => tree(&message.payload),
+        RAW => Ok(message.payload.clone()),
+        _ => return None,
+    };
+    Some(payload.and_then(|payload| with(payload, message)).map(Some))
 }
 
-fn echo(message: &GuestMessage) -> Result<GuestMessage, CallFailure> {
-    let payload: Value =
-        serde_json::from_str(&message.payload).map_err(|fault| CallFailure::Host(fault.to_string()))?;
+fn tree(payload: &str) -> Result<String, CallFailure> {
+    let payload: Value = serde_json::from_str(payload).map_err(|fault| CallFailure::Host(fault.to_string()))?;
+    Ok(json!({ "build": BUILD, "payload": payload }).to_string())
+}
+
+fn with(payload: String, message: &GuestMessage) -> Result<GuestMessage, CallFailure> {
     let message_type = MessageType::parse(ANSWER).map_err(|fault| CallFailure::Host(fault.to_string()))?;
-    Ok(GuestMessage {
-        message_type,
-        payload: json!({ "build": BUILD, "payload": payload }).to_string(),
-        id: None,
-        correlation_id: None,
-        timestamp: message.timestamp,
-    })
+    Ok(GuestMessage { message_type, payload, id: None, correlation_id: None, timestamp: message.timestamp })
 }

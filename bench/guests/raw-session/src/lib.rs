@@ -1,0 +1,19 @@
+//! The raw echo whose isolation is `session`.
+
+use switchboard_sdk::{Context, Error, Isolation, Manifest, Message, Plugin};
+
+/// The plugin.
+#[derive(Debug, Default)]
+pub struct Raw;
+
+impl Plugin for Raw {
+    fn manifest() -> Manifest {
+        echo::manifest("raw-session", Isolation::Session)
+    }
+
+    fn handle(&mut self, _ctx: &Context, message: Message) -> Result<Option<Message>, Error> {
+        Ok(echo::back(message))
+    }
+}
+
+switchboard_sdk::register_plugin!(Raw);
