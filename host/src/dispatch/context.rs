@@ -64,9 +64,10 @@ impl Request {
         }
     }
 
-    /// So that every log line of the call says who serves what.
+    /// So that every log line of the call says who serves what. Of level `debug`, because to make a span that is
+    /// recorded costs as much as to encode an answer: what is logged from `info` on says so itself.
     pub fn span(&self) -> tracing::Span {
-        tracing::info_span!(
+        tracing::debug_span!(
             "message",
             r#type = %self.message_type,
             plugin = %self.version.name,

@@ -30,8 +30,9 @@ impl CallRecord {
         record
     }
 
+    /// For what is logged meanwhile. Of level `debug`: one that is recorded with every call would cost a tenth of it.
     pub fn span(&self) -> tracing::Span {
-        tracing::info_span!(
+        tracing::debug_span!(
             "plugin_call",
             plugin = %self.version.name,
             plugin_version = %self.version.version,
@@ -40,14 +41,41 @@ impl CallRecord {
         )
     }
 
-    /// Within the span.
     pub fn end<T>(&mut self, result: &Result<T, CallFailure>) {
         match result {
             Ok(_) => self.outcome = OK,
             Err(failure) => {
                 self.outcome = failure.outcome();
-                report(failure);
+                self.report(failure);
             }
+        }
+    }
+
+    /// Refusals are the plugin's daily business; the rest is for someone to look into.
+    fn report(&self, failure: &CallFailure) {
+        let backtrace = match failure {
+            CallFailure::Crashed { backtrace, .. } | CallFailure::OutOfMemory { backtrace, .. } => Some(&**backtrace),
+            _ => None,
+        };
+        macro_rules! failed {
+            ($level:ident) => {
+                tracing::$level!(
+                    plugin = %self.version.name,
+                    plugin_version = %self.version.version,
+                    connection_id = %self.connection_id,
+                    export = self.export,
+                    outcome = failure.outcome(),
+                    %failure,
+                    backtrace,
+                    "a call failed"
+                )
+            };
+        }
+        match failure {
+            CallFailure::Refused(refusal) => tracing::debug!(code = %refusal.code, "the plugin refused"),
+            CallFailure::Cancelled => tracing::debug!("a run was cancelled"),
+            CallFailure::Host(_) => failed!(error),
+            _ => failed!(warn),
         }
     }
 }
@@ -58,18 +86,5 @@ impl Drop for CallRecord {
         metrics.in_flight.dec();
         metrics.call_duration.observe(self.begun.elapsed().as_secs_f64());
         metrics.called(&self.version.shared.metrics, &self.version.name, self.outcome);
-    }
-}
-
-/// Refusals are the plugin's daily business; the rest is for someone to look into.
-fn report(failure: &CallFailure) {
-    match failure {
-        CallFailure::Crashed { backtrace, .. } | CallFailure::OutOfMemory { backtrace, .. } => {
-            tracing::warn!(outcome = failure.outcome(), %failure, backtrace, "a call failed");
-        }
-        CallFailure::Refused(refusal) => tracing::debug!(code = %refusal.code, "the plugin refused"),
-        CallFailure::Cancelled => tracing::debug!("a run was cancelled"),
-        CallFailure::Host(_) => tracing::error!(outcome = failure.outcome(), %failure, "a call failed"),
-        _ => tracing::warn!(outcome = failure.outcome(), %failure, "a call failed"),
     }
 }

@@ -265,7 +265,6 @@ impl Bounds {
     pub fn failure(&self, stage: Stage, fault: &wasmtime::Error, limiter: &Limiter) -> CallFailure {
         let backtrace = backtrace(fault);
         if let Some(interruption) = fault.downcast_ref::<Interruption>() {
-            tracing::warn!(%interruption, backtrace, "a guest was ended");
             return self.interrupted(*interruption);
         }
         // The root alone: what is around it quotes names that the guest chose.
@@ -317,7 +316,8 @@ fn in_words(trap: Trap) -> String {
     trap.to_string().trim_start_matches("wasm trap: ").to_owned()
 }
 
-fn backtrace(fault: &wasmtime::Error) -> String {
+/// Bounded.
+pub(super) fn backtrace(fault: &wasmtime::Error) -> String {
     let frames = fault.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
     lines(frames.trim_end(), MAX_BACKTRACE_BYTES)
 }

@@ -18,7 +18,7 @@ use super::super::{
     failure::CallFailure,
     guest::{self, Answer, Bounds, Question, Stage},
     instance_state::InstanceState,
-    limits::Watch,
+    limits::{Interruption, Watch},
 };
 use super::room::Room;
 use crate::{
@@ -93,7 +93,10 @@ impl Live {
                 rests: false,
                 seat: None,
             }),
-            Err(fault) => Err(bounds.failure(Stage::Instantiating, &fault, &store.data().limiter)),
+            Err(fault) => {
+                tell_if_ended(&version, &fault);
+                Err(bounds.failure(Stage::Instantiating, &fault, &store.data().limiter))
+            }
         }
     }
 
@@ -116,7 +119,10 @@ impl Live {
         let bounds = bounds(&self.version, call.allowed);
         match guest::invoke(&mut self.store, &self.instance, &mut self.handler, question).await {
             Ok(raw) => guest::checked(raw?, self.version.limits.max_emitted_bytes),
-            Err(fault) => Err(bounds.failure(Stage::Running, &fault, &self.store.data().limiter)),
+            Err(fault) => {
+                tell_if_ended(&self.version, &fault);
+                Err(bounds.failure(Stage::Running, &fault, &self.store.data().limiter))
+            }
         }
     }
 
@@ -191,6 +197,14 @@ impl PluginVersion {
     pub(in super::super) fn count_start(&self, outcome: &'static str) {
         let label = PluginOutcome { plugin: self.name.clone(), outcome };
         self.shared.metrics.plugin_instance_starts.get_or_create(&label).inc();
+    }
+}
+
+/// Where a guest was when its time was over, which its failure does not say.
+fn tell_if_ended(version: &PluginVersion, fault: &wasmtime::Error) {
+    if let Some(interruption) = fault.downcast_ref::<Interruption>() {
+        let backtrace = guest::backtrace(fault);
+        tracing::warn!(plugin = %version.name, plugin_version = %version.version, %interruption, backtrace, "a guest was ended");
     }
 }
 
