@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     host::Setup,
-    scenario::{echo, fanout, handshake, idle, mcp, rate, reload, start, storm, swap},
+    scenario::{echo, engines, fanout, handshake, idle, mcp, rate, reload, start, storm, swap},
 };
 
 /// Measures a host of Switchboard under load.
@@ -63,6 +63,8 @@ pub enum Scenario {
     Start(start::Start),
     /// Calls of tools over JSON-RPC
     Mcp(mcp::Mcp),
+    /// Echo servers that differ in their WebSocket engine alone
+    Engines(engines::Engines),
     /// A client process of `idle`
     #[command(hide = true)]
     IdleClient(idle::Client),

@@ -16,6 +16,7 @@ use crate::{
 };
 
 pub mod echo;
+pub mod engines;
 pub mod fanout;
 pub mod handshake;
 pub mod idle;
@@ -49,6 +50,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
         Scenario::Swap(swap) => swap.run(&common),
         Scenario::Start(start) => start.run(&common),
         Scenario::Mcp(mcp) => mcp.run(&common),
+        Scenario::Engines(engines) => engines.run(&common),
         Scenario::IdleClient(_) => return Ok(()),
     }?;
     progress::clear();

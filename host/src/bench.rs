@@ -21,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     auth::{
-        Authenticator, keys,
+        Authenticator, Door, keys,
         revocation::Revocations,
         signing::{TokenRequest, sign},
     },
@@ -142,7 +142,7 @@ fn token() -> anyhow::Result<Step> {
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     Ok(Box::new(move || {
         let _ = &folder;
-        runtime.block_on(auth.authenticate_upgrade("ws_000000000000", peer, &headers, None)).is_ok()
+        runtime.block_on(auth.authenticate_upgrade(Door::Socket, "ws_000000000000", peer, &headers, None)).is_ok()
     }))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Nothing above this module knows of axum, hyper or WebSocket frames. Reading order: `listener`
 //! (bytes to requests, with `places` and `seat`), `http` (the routes), `upgrade` (who may have a socket),
-//! `mcp` (the same for requests over HTTP), `websocket` (the life of one, with `reader`, `writer`, `line` and `heartbeat`), and `codec` (frames of each
+//! `mcp` (the same for requests over HTTP), `websocket` (the life of one, with `reader`, `writer`, `line` and
+//! `heartbeat`), `wire` (its frames), and `codec` (frames of each
 //! subprotocol).
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ mod refusal;
 mod seat;
 mod upgrade;
 mod websocket;
+mod wire;
 mod writer;
 
 use crate::{
