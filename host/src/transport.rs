@@ -1,7 +1,7 @@
 //! The edge that faces clients: HTTP, the upgrade, and sockets.
 //!
 //! Nothing above this module knows of axum, hyper or WebSocket frames. Reading order: `listener`
-//! (bytes to requests, with `places` and `seat`), `http` (the routes), `upgrade` (who may have a socket),
+//! (bytes to requests, with `places` and `seat`), `http` (the routes), `upgrade` (who may have a socket, with `negotiation`),
 //! `mcp` (the same for requests over HTTP), `websocket` (the life of one, with `reader`, `writer`, `line` and
 //! `heartbeat`), `wire` (its frames), and `codec` (frames of each
 //! subprotocol).
@@ -14,6 +14,7 @@ pub(crate) mod http;
 mod line;
 pub(crate) mod listener;
 pub(crate) mod mcp;
+mod negotiation;
 mod places;
 mod reader;
 mod refusal;

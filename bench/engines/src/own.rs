@@ -1,5 +1,6 @@
 //! The host's own, from its sources.
 
+use bytes::Bytes;
 use tokio::net::TcpStream;
 
 #[allow(dead_code, unused_imports, reason = "the host uses more of it")]
@@ -11,6 +12,8 @@ mod wire {
     mod close;
     #[path = "decoder.rs"]
     mod decoder;
+    #[path = "deflate.rs"]
+    mod deflate;
     #[path = "frame.rs"]
     mod frame;
     #[path = "mask.rs"]
@@ -28,9 +31,9 @@ use crate::{GREETING, LIMIT};
 use wire::{Event, Kind, Sender, Socket};
 
 pub async fn serve(stream: TcpStream) -> anyhow::Result<()> {
-    let mut socket = Socket::new(stream, &[], LIMIT);
+    let mut socket = Socket::new(stream, &[], LIMIT, None);
     let (mut receiver, mut sender) = socket.split();
-    sender.message(Kind::Text, &[GREETING.as_bytes()]);
+    sender.message(Kind::Text, &Bytes::from_static(GREETING.as_bytes()), 0, GREETING.as_bytes());
     sender.flush().await?;
     loop {
         echo(receiver.next().await?, &mut sender);
@@ -46,6 +49,7 @@ pub async fn serve(stream: TcpStream) -> anyhow::Result<()> {
 
 fn echo(event: Event<'_>, sender: &mut Sender<'_>) {
     if let Event::Message(kind, bytes) = event {
-        sender.message(kind, &[&bytes]);
+        // All of it is this client's own.
+        sender.message(kind, &Bytes::new(), 0, &bytes);
     }
 }

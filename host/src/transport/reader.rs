@@ -27,7 +27,7 @@ use crate::{
     admission::MessageRate,
     auth::expiry::{Due, Expiry},
     dispatch::{ResumeAsked, Step},
-    session::{Attachment, Frame, Order, Session, handlers::Finished, state::Event},
+    session::{Attachment, Frame, Order, Session, Told, handlers::Finished, state::Event},
 };
 
 /// How long a client waits silently for one of its own messages to finish.
@@ -120,15 +120,18 @@ impl<'a> Reader<'a> {
         self.line.connection.close(code);
     }
 
-    pub async fn run(mut self, socket: &mut Receiver<'_>, evicted: CancellationToken) -> Ending {
-        let connection = &self.line.connection;
-        let closing = connection.closing();
-        let ordered = connection.ordered(None);
+    pub async fn run(&mut self, socket: &mut Receiver<'_>, evicted: CancellationToken) -> Ending {
+        let line = self.line;
+        let told = line.connection.told(None);
         let evicted = evicted.cancelled();
         let alarm = sleep_until(self.watch().into());
-        tokio::pin!(closing, ordered, evicted, alarm);
+        tokio::pin!(told, evicted, alarm);
         loop {
-            let patience = self.held.as_ref().map(|(_, until)| *until);
+            if let Some((_, until)) = &self.held
+                && alarm.deadline() > (*until).into()
+            {
+                alarm.as_mut().reset((*until).into());
+            }
             if self.session().is_filling() {
                 // The writer is in the same task: without a turn of its own, answers that come faster
                 // than it gets one would look like a client that does not read.
@@ -136,10 +139,10 @@ impl<'a> Reader<'a> {
             }
             tokio::select! {
                 biased;
-                code = &mut closing => return Ending::Closing(code),
-                order = &mut ordered => match order {
-                    Order::Leave => return self.leave().await,
-                    Order::Abandon => {
+                told = &mut told => match told {
+                    Told::Close(code) => return Ending::Closing(code),
+                    Told::Order(Order::Leave) => return self.leave().await,
+                    Told::Order(Order::Abandon) => {
                         self.close(CloseCode::ServiceRestart);
                         return Ending::Closing(CloseCode::ServiceRestart);
                     }
@@ -147,11 +150,11 @@ impl<'a> Reader<'a> {
                 () = &mut evicted => self.close(CloseCode::Evicted),
                 () = self.finished.next() => self.make_room(),
                 () = &mut alarm => {
+                    self.give_up();
                     let next = self.watch();
                     alarm.as_mut().reset(next.into());
                 }
-                () = run_out(patience), if patience.is_some() => self.give_up(),
-                came = socket.next(), if patience.is_none() => {
+                came = socket.next(), if self.held.is_none() => {
                     self.heartbeat.heard(Instant::now());
                     let ending = match came {
                         Ok(event) => self.read(event),
@@ -305,9 +308,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Refuses the message that is held, if its time is up.
     fn give_up(&mut self) {
-        self.stalled = true;
-        if let Some((frame, _)) = self.held.take() {
+        let now = Instant::now();
+        if let Some((frame, _)) = self.held.take_if(|(_, until)| now >= *until) {
+            self.stalled = true;
             self.heartbeat.heard(Instant::now());
             self.refuse_overflow(&frame);
         }
@@ -381,11 +386,12 @@ impl<'a> Reader<'a> {
             }
         };
         tokio::select! {
-            code = connection.closing() => return Ending::Closing(code),
-            // The host has no time left.
-            _ = connection.ordered(Some(Order::Leave)) => {}
+            told = connection.told(Some(Order::Leave)) => if let Told::Close(code) = told {
+                return Ending::Closing(code);
+            },
             () = finish => {}
         }
+        // All is done, or the host has no time left.
         connection.close(CloseCode::ServiceRestart);
         Ending::Closing(CloseCode::ServiceRestart)
     }
@@ -412,12 +418,6 @@ const MIN_WATCH: Duration = Duration::from_millis(10);
 
 /// And no less often: a wall clock that was set, or a token with a shorter life, is noticed in time.
 const MAX_WATCH: Duration = Duration::from_secs(60);
-
-async fn run_out(until: Option<Instant>) {
-    if let Some(until) = until {
-        sleep_until(until.into()).await;
-    }
-}
 
 /// Reads on after the host's close frame, until the client's own has come, or nothing can come any more. Says
 /// whether that happened in time.

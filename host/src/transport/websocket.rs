@@ -18,7 +18,7 @@ use super::{
     codec::Codec,
     line::Line,
     reader::{Ending, Reader, read_out},
-    wire::Socket,
+    wire::{Deflate, Socket},
     writer::{Writer, Written},
 };
 use crate::{
@@ -45,8 +45,10 @@ pub(crate) struct Admitted {
     /// With the session that is the socket's until it resumes another.
     pub line: Line,
     pub codec: Codec,
-    pub connection_slot: ConnectionSlot,
-    pub user_slot: UserSlot,
+    /// What compresses its messages, if its client speaks that.
+    pub deflate: Option<Deflate>,
+    /// Its places, among all and among those of its user.
+    pub slots: (ConnectionSlot, UserSlot),
 }
 
 /// How it ended, in the words of metrics and of plugins.
@@ -57,13 +59,15 @@ struct End {
     is_final: bool,
 }
 
-pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Admitted) {
-    let Admitted { line, codec, connection_slot, user_slot } = admitted;
+/// Whatever this future holds at any time, each idle connection has room for: what is large is behind a pointer, or gone before
+/// the wait.
+pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Box<Admitted>) {
     let limit = edge.config.load().limits.max_frame_bytes;
-    let mut socket = match socket(upgraded, limit) {
+    let mut socket = match socket(upgraded, limit, admitted.deflate) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "the connection cannot become a socket"),
     };
+    let line = &admitted.line;
     let open = Open::new(&edge.metrics);
     edge.dispatcher.open(&line.attachment().session);
     tracing::info!(session_id = %line.attachment().session.id, "connected");
@@ -71,13 +75,13 @@ pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Admitte
         // It came too late to be told with the others.
         line.connection.order(Order::Leave);
     }
-    let (ending, reachable) = converse(&edge, &line, codec, &mut socket, user_slot.evicted()).await;
+    let (ending, reachable) = converse(&edge, line, admitted.codec, &mut socket, admitted.slots.1.evicted()).await;
 
     let end = End::of(ending);
     line.connection.advance(Event::SocketGone);
     // First of all, so that a client which is on its way back already finds its session.
     leave(&edge, &line.attachment(), &end);
-    drop((open, connection_slot, user_slot));
+    drop(open);
     edge.metrics.closes.get_or_create(&Close { code: end.code }).inc();
     tracing::info!(
         code = end.code,
@@ -85,15 +89,17 @@ pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Admitte
         seconds = line.connection.opened_at.elapsed().as_secs(),
         "disconnected"
     );
+    // Its places are free for others, while it closes.
+    drop(admitted);
     if reachable {
         shake_hands(socket, ending).await;
     }
 }
 
 /// The TCP connection beneath, which nobody else has an eye on any more.
-fn socket(upgraded: Upgraded, limit: usize) -> io::Result<Socket> {
+fn socket(upgraded: Upgraded, limit: usize, deflate: Option<Deflate>) -> io::Result<Socket> {
     match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(Parts { io, read_buf, .. }) => Ok(Socket::new(io.into_inner(), &read_buf, limit)),
+        Ok(Parts { io, read_buf, .. }) => Ok(Socket::new(io.into_inner(), &read_buf, limit, deflate)),
         Err(_) => Err(io::Error::other("it did not come from the host's own listener")),
     }
 }
@@ -117,7 +123,8 @@ async fn converse(
 ) -> (Ending, bool) {
     let (mut receiver, mut sender) = socket.split();
     let writer = Writer { line, codec, metrics: &edge.metrics }.run(&mut sender);
-    let reader = Reader::new(edge, line, codec).run(&mut receiver, evicted);
+    let mut reader = Reader::new(edge, line, codec);
+    let reader = reader.run(&mut receiver, evicted);
     tokio::pin!(writer, reader);
     tokio::select! {
         biased;

@@ -5,15 +5,17 @@
 //! leaves together when the caller says so.
 //!
 //! It knows nothing of messages, and decides nothing: it never answers a ping or a close by itself. Reading order:
-//! `frame`, `decoder`, `buffer`, `socket`.
+//! `frame`, `decoder`, `deflate`, `buffer`, `socket`.
 
 mod buffer;
 mod close;
 mod decoder;
+mod deflate;
 mod frame;
 mod mask;
 mod socket;
 mod utf8;
 
+pub(crate) use deflate::{Deflate, Window};
 pub(crate) use frame::{Fault, Kind};
 pub(crate) use socket::{Event, ReadError, Receiver, Sender, Socket};

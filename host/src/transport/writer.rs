@@ -61,8 +61,8 @@ impl Writer<'_> {
         }
         // As soon as practical (RFC 6455, section 5.5.3): before what may have come after the ping.
         self.line.take_pongs(|data| socket.pong(data));
-        for frame in batch.drain(..) {
-            self.put(socket, &frame);
+        while let Some(frame) = batch.pop_front() {
+            self.put(socket, frame);
             if socket.is_full() {
                 within(socket.flush()).await?;
             }
@@ -78,24 +78,23 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn put(&self, socket: &mut Sender<'_>, frame: &Outgoing) {
-        match (self.codec, frame.seq) {
+    fn put(&self, socket: &mut Sender<'_>, frame: Outgoing) {
+        let (plain, sent) = match (self.codec, frame.seq) {
             (Codec::Envelope, Some(seq)) => {
-                let (message, tail) = seq_parts(&frame.bytes, seq);
-                self.put_parts(socket, Kind::Text, &[message, &tail]);
+                let (shared, tail) = seq_parts(&frame.bytes, seq);
+                (shared.len() + tail.len(), socket.message(Kind::Text, &frame.bytes, shared.len(), &tail))
             }
             (codec, _) => {
-                if let Some((kind, bytes)) = codec.outbound(frame.bytes.clone()) {
-                    self.put_parts(socket, kind, &[&bytes]);
-                }
+                let Some((kind, bytes)) = codec.outbound(frame.bytes) else { return };
+                (bytes.len(), socket.message(kind, &bytes, bytes.len(), &[]))
             }
-        }
-    }
-
-    fn put_parts(&self, socket: &mut Sender<'_>, kind: Kind, parts: &[&[u8]]) {
+        };
         self.metrics.frames_sent.inc();
-        self.metrics.bytes_sent.inc_by(parts.iter().map(|part| part.len() as u64).sum());
-        socket.message(kind, parts);
+        self.metrics.bytes_sent.inc_by(sent as u64);
+        if sent != plain {
+            self.metrics.frames_compressed.inc();
+            self.metrics.compression_saved.inc_by(plain.saturating_sub(sent) as u64);
+        }
     }
 
     /// Nothing waits: now is the time to flush, and to sleep.

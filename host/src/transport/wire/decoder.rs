@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::{
     buffer::Input,
-    close,
+    close, deflate,
     frame::{Fault, Head, Kind, Opcode, head},
     mask::unmask,
     utf8,
@@ -17,6 +17,8 @@ use super::{
 pub(super) struct Decoder {
     /// Of a message, and so of a frame.
     limit: usize,
+    /// Whether messages may be compressed.
+    deflates: bool,
     /// A message that has begun, and that has not come whole.
     message: Option<Box<Fragments>>,
 }
@@ -24,6 +26,7 @@ pub(super) struct Decoder {
 #[derive(Debug)]
 struct Fragments {
     kind: Kind,
+    is_compressed: bool,
     bytes: Vec<u8>,
     /// How much of a text is known to be UTF-8.
     known: usize,
@@ -54,8 +57,8 @@ pub(super) enum Step {
 }
 
 impl Decoder {
-    pub fn new(limit: usize) -> Self {
-        Self { limit, message: None }
+    pub fn new(limit: usize, deflates: bool) -> Self {
+        Self { limit, deflates, message: None }
     }
 
     /// Takes frames until one of them says something.
@@ -78,7 +81,7 @@ impl Decoder {
 
     /// Whether this frame may come now. Returns how long its payload is.
     fn judge(&self, head: &Head) -> Result<usize, Fault> {
-        if head.rsv1 {
+        if head.rsv1 && !(self.deflates && matches!(head.opcode, Opcode::Message(_))) {
             return Err(Fault::Protocol("a frame has a reserved bit of no extension"));
         }
         match (head.opcode, &self.message) {
@@ -99,13 +102,14 @@ impl Decoder {
             Opcode::Ping => Found::Ping(payload),
             Opcode::Pong => Found::Pong(payload),
             Opcode::Close => Found::Close(close::code(input.at(payload))?),
+            Opcode::Message(kind) if head.fin && head.rsv1 => inflated(kind, input.at(payload), self.limit)?,
             Opcode::Message(kind) if head.fin => {
                 check_whole(kind, input.at(payload.clone()))?;
                 Found::Message(kind, Content::There(payload))
             }
             Opcode::Message(kind) => {
                 let bytes = input.at(payload).to_vec();
-                self.message = Some(Box::new(Fragments::begin(kind, bytes)?));
+                self.message = Some(Box::new(Fragments::begin(kind, head.rsv1, bytes)?));
                 return Ok(None);
             }
             Opcode::Continuation => return self.append(input.at(payload), head.fin),
@@ -116,7 +120,7 @@ impl Decoder {
         let Some(mut message) = self.message.take() else { return Ok(None) };
         message.bytes.extend_from_slice(piece);
         if fin {
-            return message.end().map(Some);
+            return message.end(self.limit).map(Some);
         }
         message.check()?;
         self.message = Some(message);
@@ -125,23 +129,32 @@ impl Decoder {
 }
 
 impl Fragments {
-    fn begin(kind: Kind, bytes: Vec<u8>) -> Result<Self, Fault> {
-        let mut message = Self { kind, bytes, known: 0 };
+    fn begin(kind: Kind, is_compressed: bool, bytes: Vec<u8>) -> Result<Self, Fault> {
+        let mut message = Self { kind, is_compressed, bytes, known: 0 };
         message.check()?;
         Ok(message)
     }
 
     fn check(&mut self) -> Result<(), Fault> {
-        if self.kind == Kind::Text {
+        if self.kind == Kind::Text && !self.is_compressed {
             self.known = utf8::check(&self.bytes, self.known)?;
         }
         Ok(())
     }
 
-    fn end(self) -> Result<Found, Fault> {
+    fn end(self, limit: usize) -> Result<Found, Fault> {
+        if self.is_compressed {
+            return inflated(self.kind, &self.bytes, limit);
+        }
         check_whole(self.kind, &self.bytes[self.known..])?;
         Ok(Found::Message(self.kind, Content::Assembled(self.bytes)))
     }
+}
+
+fn inflated(kind: Kind, bytes: &[u8], limit: usize) -> Result<Found, Fault> {
+    let bytes = deflate::inflate(bytes, limit)?;
+    check_whole(kind, &bytes)?;
+    Ok(Found::Message(kind, Content::Assembled(bytes)))
 }
 
 fn check_whole(kind: Kind, bytes: &[u8]) -> Result<(), Fault> {
@@ -166,13 +179,13 @@ mod tests {
 
     /// What is made of frames that come in one piece, and byte by byte.
     fn decoded(bytes: &[u8]) -> Vec<Result<String, Fault>> {
-        let one_by_one = read(bytes.chunks(1));
-        assert_eq!(read([bytes].into_iter()), one_by_one);
+        let one_by_one = read(bytes.chunks(1), false);
+        assert_eq!(read([bytes].into_iter(), false), one_by_one);
         one_by_one
     }
 
-    fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Result<String, Fault>> {
-        let mut decoder = Decoder::new(LIMIT);
+    fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, deflates: bool) -> Vec<Result<String, Fault>> {
+        let mut decoder = Decoder::new(LIMIT, deflates);
         let (mut input, mut all) = (Input::default(), Vec::new());
         for piece in pieces {
             input = Input::holding(&[input.unread(), piece].concat());
@@ -242,5 +255,29 @@ mod tests {
         let head = frame(0x82, &[0; LIMIT + 1])[..8].to_vec();
         check(&[head], &too_big(301));
         check(&[frame(0x02, &[0; 200]), frame(0x80, &[0; 101])[..6].to_vec()], &too_big(301));
+    }
+
+    #[test]
+    fn compressed_messages_are_taken_where_they_were_agreed_upon() {
+        // RFC 7692, section 7.2.3.1, whole and in two fragments with a ping between them.
+        let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+        let frames = [
+            frame(0xC1, &hello),
+            frame(0x41, &hello[..3]),
+            frame(0x89, b"?"),
+            frame(0x80, &hello[3..]),
+            frame(0x81, b"plain"),
+        ]
+        .concat();
+        let expected = ["Text Hello", "ping ?", "Text Hello", "Text plain"].map(|text| Ok(text.to_owned()));
+        assert_eq!(read(frames.chunks(1), true), expected);
+        // The bit is the first frame's of a message, and no control frame's.
+        for wrong in [[frame(0x41, &hello[..3]), frame(0xC0, &hello[3..])].concat(), frame(0xC9, b"")] {
+            let fault = Err(Fault::Protocol("a frame has a reserved bit of no extension"));
+            assert_eq!(read([&wrong[..]].into_iter(), true), [fault]);
+        }
+        // A text that is none once it is inflated: a stored block with one byte.
+        let stored = frame(0xC1, &[0x00, 0x01, 0x00, 0xFE, 0xFF, 0xFF, 0x00]);
+        assert_eq!(read([&stored[..]].into_iter(), true), [Err(Fault::Utf8)]);
     }
 }

@@ -2,6 +2,8 @@
 
 /// A frame that goes out is whole: the server sends no fragments.
 const FIN: u8 = 0x80;
+
+/// Of the first frame of a message: it is compressed (RFC 7692, section 6).
 const RSV1: u8 = 0x40;
 const OTHER_RSV: u8 = 0x30;
 const MASKED: u8 = 0x80;
@@ -116,8 +118,8 @@ fn length(short: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, Fault> {
 }
 
 /// Appends the head of a frame that is whole.
-pub(super) fn put_head(out: &mut Vec<u8>, opcode: Opcode, length: usize) {
-    out.push(FIN | opcode.bits());
+pub(super) fn put_head(out: &mut Vec<u8>, opcode: Opcode, is_compressed: bool, length: usize) {
+    out.push(FIN | if is_compressed { RSV1 } else { 0 } | opcode.bits());
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ 0..=125), _) => out.push(short),
         (_, Ok(middle)) => {
@@ -188,7 +190,7 @@ mod tests {
     fn heads_are_written_in_their_shortest_form() {
         let written = |length| {
             let mut out = Vec::new();
-            put_head(&mut out, Opcode::Message(Kind::Binary), length);
+            put_head(&mut out, Opcode::Message(Kind::Binary), false, length);
             out
         };
         assert_eq!(written(0), [0x82, 0]);

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, future::poll_fn, io, time::Duration};
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -14,12 +15,14 @@ use tokio::{
 use super::{
     buffer::{CHUNK, Input, Output},
     decoder::{Content, Decoder, Found, Step},
+    deflate::{Deflate, with_deflated},
     frame::{Fault, Kind, MAX_CONTROL, Opcode, put_head},
 };
 
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
+    deflate: Option<Deflate>,
     decoder: Decoder,
     input: Input,
     output: Output,
@@ -45,15 +48,16 @@ pub(crate) enum ReadError {
 }
 
 impl Socket {
-    /// `read` came in behind the request. `limit` is what a message may have at most, in bytes.
-    pub fn new(stream: TcpStream, read: &[u8], limit: usize) -> Self {
-        Self { stream, decoder: Decoder::new(limit), input: Input::holding(read), output: Output::default() }
+    /// `read` came in behind the request. `limit` is what a message may have at most, in bytes, before it was compressed.
+    pub fn new(stream: TcpStream, read: &[u8], limit: usize, deflate: Option<Deflate>) -> Self {
+        let decoder = Decoder::new(limit, deflate.is_some());
+        Self { stream, deflate, decoder, input: Input::holding(read), output: Output::default() }
     }
 
     pub fn split(&mut self) -> (Receiver<'_>, Sender<'_>) {
         let (read, write) = self.stream.split();
         let receiver = Receiver { half: read, decoder: &mut self.decoder, input: &mut self.input };
-        (receiver, Sender { half: write, output: &mut self.output })
+        (receiver, Sender { half: write, deflate: self.deflate, output: &mut self.output })
     }
 
     /// Ends the connection, with time for the client to read what was written: to close over bytes that were not read
@@ -119,37 +123,48 @@ impl Found {
 
 pub(crate) struct Sender<'a> {
     half: WriteHalf<'a>,
+    deflate: Option<Deflate>,
     output: &'a mut Output,
 }
 
 impl Sender<'_> {
-    /// Lays out a message, in parts that are put together. The parts of a text are to be UTF-8 as a whole.
-    pub fn message(&mut self, kind: Kind, parts: &[&[u8]]) {
-        self.put(Opcode::Message(kind), parts);
+    /// Lays out a message: the beginning of one that others may get as well, up to `length`, and a tail that only this
+    /// client gets. A text is to be UTF-8 as a whole. Returns how many bytes its payload takes.
+    pub fn message(&mut self, kind: Kind, message: &Bytes, length: usize, tail: &[u8]) -> usize {
+        let opcode = Opcode::Message(kind);
+        let plain: [&[u8]; 2] = [&message[..length], tail];
+        match self.deflate.filter(|deflate| length >= deflate.min_bytes) {
+            Some(deflate) => with_deflated(deflate, (message, length), tail, |parts| match parts {
+                Some(parts) => self.put(opcode, true, parts),
+                None => self.put(opcode, false, &plain),
+            }),
+            None => self.put(opcode, false, &plain),
+        }
     }
 
     /// A control frame carries no more than 125 bytes; what is beyond is left out.
     pub fn ping(&mut self, data: &[u8]) {
-        self.put(Opcode::Ping, &[&data[..data.len().min(MAX_CONTROL)]]);
+        self.put(Opcode::Ping, false, &[&data[..data.len().min(MAX_CONTROL)]]);
     }
 
     pub fn pong(&mut self, data: &[u8]) {
-        self.put(Opcode::Pong, &[&data[..data.len().min(MAX_CONTROL)]]);
+        self.put(Opcode::Pong, false, &[&data[..data.len().min(MAX_CONTROL)]]);
     }
 
     /// The last frame. Its reason has less than 124 bytes.
     pub fn close(&mut self, code: Option<u16>, reason: &str) {
         match code {
-            Some(code) => self.put(Opcode::Close, &[&code.to_be_bytes(), reason.as_bytes()]),
-            None => self.put(Opcode::Close, &[]),
-        }
+            Some(code) => self.put(Opcode::Close, false, &[&code.to_be_bytes(), reason.as_bytes()]),
+            None => self.put(Opcode::Close, false, &[]),
+        };
     }
 
-    fn put(&mut self, opcode: Opcode, parts: &[&[u8]]) {
+    fn put(&mut self, opcode: Opcode, is_compressed: bool, parts: &[&[u8]]) -> usize {
         let out = self.output.bytes();
         let length = parts.iter().map(|part| part.len()).sum();
-        put_head(out, opcode, length);
+        put_head(out, opcode, is_compressed, length);
         parts.iter().for_each(|part| out.extend_from_slice(part));
+        length
     }
 
     /// Whether so much is laid out that it should be written.
