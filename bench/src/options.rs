@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     host::Setup,
     peer::Peers,
-    scenario::{all, echo, fanout, handshake, idle, mcp, rate, reload, soak, start, storm, swap},
+    scenario::{all, echo, engines, fanout, handshake, idle, mcp, rate, reload, soak, start, storm, swap},
 };
 
 /// Measures a host of Switchboard under load.
@@ -70,6 +70,8 @@ pub enum Scenario {
     Soak(soak::Soak),
     /// Every scenario but `soak`, into one page
     All(all::All),
+    /// Echo servers that differ in their WebSocket engine alone
+    Engines(engines::Engines),
     /// A client process of `idle`
     #[command(hide = true)]
     IdleClient(idle::Client),

@@ -18,6 +18,7 @@ use crate::{
 
 pub mod all;
 pub mod echo;
+pub mod engines;
 pub mod fanout;
 pub mod handshake;
 pub mod idle;
@@ -63,6 +64,7 @@ fn measure(scenario: &Scenario, common: &Common) -> anyhow::Result<Report> {
         Scenario::Start(start) => start.run(common),
         Scenario::Mcp(mcp) => mcp.run(common),
         Scenario::Soak(soak) => soak.run(common),
+        Scenario::Engines(engines) => engines.run(common),
         Scenario::All(_) | Scenario::IdleClient(_) => bail!("it makes no report"),
     }
 }

@@ -99,6 +99,10 @@ pub(crate) struct ServerConfig {
     pub drain_timeout: Duration,
     /// Over how long clients are asked to spread their return.
     pub reconnect_window: Duration,
+    /// Whether messages are compressed for those who offer it.
+    pub compression: bool,
+    /// Shorter ones are not.
+    pub compression_min_bytes: usize,
     /// What `seals` are made with. Never empty.
     pub seal_keys: Vec<SealKey>,
 }

@@ -37,7 +37,7 @@ pub(crate) mod streams;
 pub(crate) mod test_session;
 pub(crate) mod token;
 
-pub(crate) use connection::{Connection, Order};
+pub(crate) use connection::{Connection, Order, Told};
 pub(crate) use frame::{Frame, Outgoing, Volatile};
 pub(crate) use handlers::{Handlers, Job};
 pub(crate) use registry::Sessions;
@@ -62,7 +62,7 @@ pub(crate) struct Session {
     pub handlers: Handlers,
     pub requests: Requests,
     /// In the place of a socket, for one that has none.
-    streams: Option<Streams>,
+    streams: Option<Box<Streams>>,
     inner: Mutex<Inner>,
     detached: Arc<Detached>,
     conflated: Counter,
@@ -132,7 +132,7 @@ impl Session {
     /// Without a socket, for ever: its messages leave through exchanges and one stream.
     pub fn without_socket(parts: Parts, connection_id: Arc<str>, streams: Streams) -> Self {
         let session = Self::build(parts, None, [connection_id.clone(), connection_id], None);
-        Self { streams: Some(streams), ..session }
+        Self { streams: Some(Box::new(streams)), ..session }
     }
 
     fn build(
@@ -405,6 +405,10 @@ impl Attachment {
             let next_is_control =
                 inner.control.front().is_some_and(|(before, _)| *before <= inner.core.ring().cursor());
             if !next_is_control {
+                if inner.control.is_empty() {
+                    // There are a few of them at the beginning, and hardly any after that.
+                    inner.control = VecDeque::new();
+                }
                 return Some(Took { receipt, ..took });
             }
         }

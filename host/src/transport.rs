@@ -1,8 +1,9 @@
 //! The edge that faces clients: HTTP, the upgrade, and sockets.
 //!
 //! Nothing above this module knows of axum, hyper or WebSocket frames. Reading order: `listener`
-//! (bytes to requests, with `places` and `seat`), `http` (the routes), `upgrade` (who may have a socket),
-//! `mcp` (the same for requests over HTTP), `websocket` (the life of one, with `reader`, `writer`, `line` and `heartbeat`), and `codec` (frames of each
+//! (bytes to requests, with `places` and `seat`), `http` (the routes), `upgrade` (who may have a socket, with `negotiation`),
+//! `mcp` (the same for requests over HTTP), `websocket` (the life of one, with `reader`, `writer`, `line` and
+//! `heartbeat`), `wire` (its frames), and `codec` (frames of each
 //! subprotocol).
 
 use std::sync::Arc;
@@ -13,12 +14,14 @@ pub(crate) mod http;
 mod line;
 pub(crate) mod listener;
 pub(crate) mod mcp;
+mod negotiation;
 mod places;
 mod reader;
 mod refusal;
 mod seat;
 mod upgrade;
 mod websocket;
+mod wire;
 mod writer;
 
 use crate::{

@@ -333,15 +333,45 @@ pub struct ServerMessage<'a, P> {
 /// The frame of an encoded message with its `seq` added as the last field.
 #[must_use]
 pub fn with_seq(message: &[u8], seq: u64) -> Vec<u8> {
-    use std::io::Write as _;
-    // `,"seq":` and the digits of the largest number.
-    const MOST: usize = 7 + 20;
-    let mut frame = Vec::with_capacity(message.len() + MOST);
+    let (message, tail) = seq_parts(message, seq);
+    [message, &tail].concat()
+}
+
+/// The same in two parts: what all receivers of a message have in common, and what only this one has.
+#[must_use]
+pub fn seq_parts(message: &[u8], seq: u64) -> (&[u8], SeqTail) {
     // An encoded message ends with a brace, and has fields before it.
-    frame.extend_from_slice(message.strip_suffix(b"}").unwrap_or(message));
-    // Writing to a Vec cannot fail.
-    let _ = write!(frame, ",\"seq\":{seq}}}");
-    frame
+    (message.strip_suffix(b"}").unwrap_or(message), SeqTail::new(seq))
+}
+
+/// The end of a frame that has a `seq`. It is used as bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct SeqTail {
+    bytes: [u8; Self::MOST],
+    length: usize,
+}
+
+impl SeqTail {
+    /// `,"seq":`, the digits of the largest number, and a brace.
+    const MOST: usize = 7 + 20 + 1;
+
+    fn new(seq: u64) -> Self {
+        use std::io::Write as _;
+        let mut bytes = [0; Self::MOST];
+        let mut rest = &mut bytes[..];
+        // There is room for any number.
+        let _ = write!(rest, ",\"seq\":{seq}}}");
+        let length = Self::MOST - rest.len();
+        Self { bytes, length }
+    }
+}
+
+impl std::ops::Deref for SeqTail {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 impl<'a, P: Serialize> ServerMessage<'a, P> {

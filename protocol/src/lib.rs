@@ -16,7 +16,9 @@ mod reference;
 
 pub use close_code::CloseCode;
 pub use discovery::{Discovery, Endpoints, HandledType};
-pub use envelope::{ClientMessage, EnvelopeFault, ServerMessage, nests_deeper_than, unix_seconds, with_seq};
+pub use envelope::{
+    ClientMessage, EnvelopeFault, SeqTail, ServerMessage, nests_deeper_than, seq_parts, unix_seconds, with_seq,
+};
 pub use error_code::{ErrorCode, HttpStatus};
 pub use message_type::{InvalidMessageType, MessageType};
 pub use messages::{

@@ -16,6 +16,7 @@ mod changes;
 mod codes;
 mod cold_starts;
 mod command_line;
+mod compression;
 mod connection;
 mod contract;
 mod cut_points;

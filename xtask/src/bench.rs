@@ -18,6 +18,9 @@ use crate::{digest, plugins, process};
 const HOST: &str = "switchboard-bench-host";
 const GENERATOR: &str = "switchboard-bench";
 
+/// The echo servers of what the WebSocket engine was compared with.
+const ENGINES: &str = "bench/engines";
+
 /// Components that ship and those of the benchmarks, beside each other.
 const COMPONENTS: &str = "bench/plugins";
 const WORKSPACES: [&str; 2] = ["plugins", "bench/guests"];
@@ -25,6 +28,7 @@ const WORKSPACES: [&str; 2] = ["plugins", "bench/guests"];
 const USAGE: &str = "\
 cargo xtask bench counts            instructions of what is hot, by callgrind
 cargo xtask bench micro [FILTER]    its time, by criterion
+cargo xtask bench engines [ARGS]    echo servers that differ in their WebSocket engine alone
 cargo xtask bench SCENARIO [ARGS]   a host under load; `cargo xtask bench help` lists the scenarios
 cargo xtask bench all [--quick]     every scenario, into one page
 ";
@@ -34,8 +38,18 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
         None => bail!("say what to measure:\n{USAGE}"),
         Some((first, rest)) if first == "counts" => counts::run(rest),
         Some((first, rest)) if first == "micro" => micro(rest),
+        Some((first, _)) if first == "engines" => engines(arguments),
         Some(_) => load(arguments),
     }
+}
+
+/// Their workspace is another, so that what is only compared is in no lock file of the product.
+fn engines(arguments: &[String]) -> anyhow::Result<()> {
+    build(GENERATOR, &[])?;
+    let target = process::target().join("engines");
+    let mut command = process::cargo(ENGINES.as_ref());
+    process::run(command.args(["build", "--release"]).env("CARGO_TARGET_DIR", &target))?;
+    process::run(Command::new(program(GENERATOR)).args(arguments).arg("--folder").arg(target.join("release")))
 }
 
 fn load(arguments: &[String]) -> anyhow::Result<()> {

@@ -40,11 +40,12 @@ const ALSO_ALLOWED: [(&str, &str); 9] = [
 ];
 
 /// A dependency, and the only places of the host that may name it.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 14] = [
     ("axum", &["transport", "admin"]),
     // WASI's requests have bodies of hyper's kind.
     ("hyper", &["transport", "admin", "plugin/egress"]),
     ("tokio_tungstenite", &["transport", "cli/connect"]),
+    ("flate2", &["transport/wire"]),
     ("wasmtime", &["plugin"]),
     // The checked configuration names algorithms.
     ("jsonwebtoken", &["auth", "config"]),

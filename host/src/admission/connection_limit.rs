@@ -4,7 +4,7 @@
 //! counting at once, is told by a token, and closes by itself.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -53,11 +53,17 @@ pub(super) struct Users(Arc<Mutex<ByUser>>);
 struct ByUser {
     /// Grows with each admission, so that the smallest of a user's numbers is their oldest connection.
     next: u64,
-    users: HashMap<User, BTreeMap<u64, Member>>,
+    users: HashMap<User, Members>,
+}
+
+/// By their numbers. Nearly everybody has one connection, which takes no map.
+enum Members {
+    One(u64, Member),
+    Many(BTreeMap<u64, Member>),
 }
 
 struct Member {
-    connection_id: String,
+    connection_id: Box<str>,
     evicted: CancellationToken,
 }
 
@@ -80,26 +86,58 @@ impl Users {
     ) -> Option<UserSlot> {
         let user = (principal.tenant.clone(), principal.subject.clone());
         let mut by_user = locked(&self.0);
-        let held = by_user.users.get(&user).map_or(0, BTreeMap::len);
+        let held = by_user.users.get(&user).map_or(0, Members::len);
         if limit == 0 || held >= limit && on_limit == OnUserLimit::Refuse {
             return None;
         }
         let number = by_user.next;
         by_user.next += 1;
-        let members = by_user.users.entry(user.clone()).or_default();
-        // More than one has to go if the limit was lowered meanwhile.
+        let evicted = CancellationToken::new();
+        let member = Member { connection_id: connection_id.into(), evicted: evicted.clone() };
+        match by_user.users.entry(user.clone()) {
+            Entry::Vacant(place) => drop(place.insert(Members::One(number, member))),
+            Entry::Occupied(mut members) => members.get_mut().add(number, member, limit),
+        }
+        Some(UserSlot { users: Arc::clone(&self.0), user, number, evicted })
+    }
+}
+
+impl Members {
+    fn len(&self) -> usize {
+        match self {
+            Self::One(..) => 1,
+            Self::Many(members) => members.len(),
+        }
+    }
+
+    /// Adds the newest. The oldest give way to it: more than one, if the limit was lowered meanwhile.
+    fn add(&mut self, number: u64, member: Member, limit: usize) {
+        let mut members = match std::mem::replace(self, Self::Many(BTreeMap::new())) {
+            Self::One(number, member) => BTreeMap::from([(number, member)]),
+            Self::Many(members) => members,
+        };
         while members.len() >= limit {
             let Some((_, oldest)) = members.pop_first() else { break };
             tracing::info!(
-                connection_id = oldest.connection_id,
-                newer = connection_id,
+                connection_id = &*oldest.connection_id,
+                newer = &*member.connection_id,
                 "the oldest connection of a user gives way"
             );
             oldest.evicted.cancel();
         }
-        let evicted = CancellationToken::new();
-        members.insert(number, Member { connection_id: connection_id.to_owned(), evicted: evicted.clone() });
-        Some(UserSlot { users: Arc::clone(&self.0), user, number, evicted })
+        members.insert(number, member);
+        *self = Self::Many(members);
+    }
+
+    /// Says whether there are others.
+    fn remove(&mut self, number: u64) -> bool {
+        match self {
+            Self::One(only, _) => *only != number,
+            Self::Many(members) => {
+                members.remove(&number);
+                !members.is_empty()
+            }
+        }
     }
 }
 
@@ -113,11 +151,10 @@ impl UserSlot {
 impl Drop for UserSlot {
     fn drop(&mut self) {
         let mut by_user = locked(&self.users);
-        if let Some(members) = by_user.users.get_mut(&self.user) {
-            members.remove(&self.number);
-            if members.is_empty() {
-                by_user.users.remove(&self.user);
-            }
+        if let Some(members) = by_user.users.get_mut(&self.user)
+            && !members.remove(self.number)
+        {
+            by_user.users.remove(&self.user);
         }
     }
 }

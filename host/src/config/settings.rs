@@ -105,6 +105,8 @@ section! { SERVER, server -> ServerConfig;
     plugin_dir fixed: Kind::Folder, r#""plugins""#, "Where components (`NAME.wasm`) are dropped. The folder is watched.";
     drain_timeout fixed: time(0, 3_600), r#""20s""#, "How long handlers and queues may take to finish after SIGTERM. Less than the 30 seconds after which Kubernetes kills.";
     reconnect_window fixed: time(0, 600), r#""10s""#, "Over how long clients are asked to spread their return, so that they do not all come at once.";
+    compression: Kind::Switch, "false", "Whether messages are compressed for WebSocket clients that offer it (permessage-deflate, RFC 7692). It saves traffic and costs CPU. Leave it off where one message holds a secret beside what a stranger can choose: its length tells about both (docs/protocol.md). Of connections opened from then on.";
+    compression_min_bytes: bytes(0, MIB), r#""512B""#, "Shorter messages are sent as they are, and so is what does not become shorter. 0 compresses everything. Of connections opened from then on.";
     seal_keys fixed: some(Element::SealKey), r#"["generated"]"#, "What plugins' sealed texts are encrypted with, such as the `requestState` that an MCP client brings back: by the first, and read with all, so that an old one can stay for a while. `generated` is a random one in the data folder. Hosts that share clients share a secret of 32 bytes or more.";
 }
 

@@ -23,11 +23,10 @@ pub(crate) struct Connection {
     state: Mutex<State>,
     close: Mutex<Option<CloseCode>>,
     orders: AtomicU8,
-    ordered: Notify,
     /// Wakes the writer.
     ready: Notify,
     /// Wakes the reader, which has to stop.
-    closed: Notify,
+    told: Notify,
 }
 
 /// What the host tells a socket's owner to do. Each is told by itself rather than through a token that
@@ -40,6 +39,13 @@ pub(crate) enum Order {
     Abandon,
 }
 
+/// Why a socket's owner has to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    Close(CloseCode),
+    Order(Order),
+}
+
 impl Connection {
     /// `state` is where the handshake has come to.
     pub fn new(id: Arc<str>, state: State) -> Self {
@@ -49,9 +55,8 @@ impl Connection {
             state: Mutex::new(state),
             close: Mutex::new(None),
             orders: AtomicU8::new(0),
-            ordered: Notify::new(),
             ready: Notify::new(),
-            closed: Notify::new(),
+            told: Notify::new(),
         }
     }
 
@@ -73,25 +78,13 @@ impl Connection {
             *close = Some(code);
             drop(close);
             self.ready.notify_one();
-            self.closed.notify_one();
+            self.told.notify_one();
         }
         first
     }
 
     pub fn close_code(&self) -> Option<CloseCode> {
         *self.close.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns when it is to close. One task may wait.
-    pub async fn closing(&self) -> CloseCode {
-        loop {
-            // Made before looking, so that a close in between is not missed.
-            let closed = self.closed.notified();
-            if let Some(code) = self.close_code() {
-                return code;
-            }
-            closed.await;
-        }
     }
 
     /// Wakes the writer.
@@ -110,18 +103,22 @@ impl Connection {
             Order::Abandon => 2,
         };
         self.orders.fetch_max(rank, Ordering::SeqCst);
-        self.ordered.notify_one();
+        self.told.notify_one();
     }
 
-    /// Returns when there is an order that goes further than `seen`. One task may wait.
-    pub async fn ordered(&self, seen: Option<Order>) -> Order {
+    /// Returns when it is to close, or when there is an order that goes further than `seen`. One task may wait: a wait less
+    /// is room for it less, in each connection that is open.
+    pub async fn told(&self, seen: Option<Order>) -> Told {
         loop {
-            // Made before looking, so that an order in between is not missed.
-            let ordered = self.ordered.notified();
+            // Made before looking, so that what comes in between is not missed.
+            let told = self.told.notified();
+            if let Some(code) = self.close_code() {
+                return Told::Close(code);
+            }
             match (self.orders.load(Ordering::SeqCst), seen) {
-                (2.., _) => return Order::Abandon,
-                (1, None) => return Order::Leave,
-                _ => ordered.await,
+                (2.., _) => return Told::Order(Order::Abandon),
+                (1, None) => return Told::Order(Order::Leave),
+                _ => told.await,
             }
         }
     }
@@ -137,15 +134,15 @@ mod tests {
         assert_eq!(connection.close_code(), None);
         assert!(connection.close(CloseCode::ServiceRestart));
         assert!(!connection.close(CloseCode::TokenExpired));
-        assert_eq!(connection.closing().await, CloseCode::ServiceRestart);
+        assert_eq!(connection.told(Some(Order::Leave)).await, Told::Close(CloseCode::ServiceRestart));
     }
 
     #[tokio::test]
     async fn an_order_is_seen_once_and_only_a_further_one_after_it() {
         let connection = Connection::new("ws_1".into(), State::Open);
         connection.order(Order::Leave);
-        assert_eq!(connection.ordered(None).await, Order::Leave);
+        assert_eq!(connection.told(None).await, Told::Order(Order::Leave));
         connection.order(Order::Abandon);
-        assert_eq!(connection.ordered(Some(Order::Leave)).await, Order::Abandon);
+        assert_eq!(connection.told(Some(Order::Leave)).await, Told::Order(Order::Abandon));
     }
 }

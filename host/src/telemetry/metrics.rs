@@ -155,6 +155,8 @@ metrics! {
     bytes_received: Counter = Counter::default(), "received", Some(Unit::Bytes), "", "Bytes of frames from clients";
     frames_sent: Counter = Counter::default(), "frames_sent", None, "", "Frames written to clients";
     bytes_sent: Counter = Counter::default(), "sent", Some(Unit::Bytes), "", "Bytes of frames written to clients";
+    frames_compressed: Counter = Counter::default(), "frames_compressed", None, "", "Of the frames written, those that were compressed";
+    compression_saved: Counter = Counter::default(), "compression_saved", Some(Unit::Bytes), "", "Bytes that compression left out of what was written";
     messages: Family<PluginOutcome, Counter> = Family::default(), "messages", None, "`plugin`, `outcome`: `answered`, `silent`, `left_open` (for a later message, or the host, to answer), `cancelled` or the kind of failure", "Messages that a plugin handled";
     message_duration: Family<Plugin, Histogram> = Family::new_with_constructor(seconds), "message_duration", Some(Unit::Seconds), "`plugin`", "From the frame to its answer being queued";
     remembered_messages: Gauge = Gauge::default(), "remembered_messages", None, "", "Messages that a repeat would be recognised as, running ones among them";

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use switchboard_protocol::{ClientMessage, ErrorCode, ErrorPayload, ServerMessage};
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use super::wire::Kind;
 
 /// JSON-RPC 2.0, section 5.1.
 pub(super) const PARSE_ERROR: i32 = -32700;
@@ -57,28 +58,31 @@ impl Codec {
     }
 
     /// The frame for an encoded message; `None` if the subprotocol has none for it.
-    pub fn outbound(self, message: Bytes) -> Option<(Data, Bytes)> {
+    pub fn outbound(self, message: Bytes) -> Option<(Kind, Bytes)> {
         match self {
-            Self::Envelope => Some((Data::Text, message)),
-            Self::BareJsonrpc => unwrap(&message).map(|bytes| (Data::Text, bytes)),
+            Self::Envelope => Some((Kind::Text, message)),
+            Self::BareJsonrpc => unwrap(&message).map(|bytes| (Kind::Text, bytes)),
             Self::Echo => unmark(message),
         }
     }
 
     /// What answers a frame without being handled: an echo, marked for [`Codec::outbound`].
-    pub fn echo(self, kind: Data, frame: &[u8]) -> Option<Bytes> {
+    pub fn echo(self, kind: Kind, frame: &[u8]) -> Option<Bytes> {
         (self == Self::Echo).then(|| [&[mark(kind)], frame].concat().into())
     }
 }
 
 /// The first byte of an echo in the outbox.
-fn mark(kind: Data) -> u8 {
-    OpCode::Data(kind).into()
+fn mark(kind: Kind) -> u8 {
+    match kind {
+        Kind::Text => b'T',
+        Kind::Binary => b'B',
+    }
 }
 
 /// The kind and the payload of an echo; `None` for the host's own messages, which begin with a brace.
-fn unmark(mut message: Bytes) -> Option<(Data, Bytes)> {
-    let kind = [Data::Text, Data::Binary].into_iter().find(|&kind| message.first() == Some(&mark(kind)))?;
+fn unmark(mut message: Bytes) -> Option<(Kind, Bytes)> {
+    let kind = [Kind::Text, Kind::Binary].into_iter().find(|&kind| message.first() == Some(&mark(kind)))?;
     Some((kind, message.split_off(1)))
 }
 
@@ -253,7 +257,7 @@ mod tests {
 
     #[test]
     fn an_echo_keeps_its_kind_and_the_hosts_own_messages_are_left_out() {
-        for kind in [Data::Text, Data::Binary] {
+        for kind in [Kind::Text, Kind::Binary] {
             let echo = Codec::Echo.echo(kind, b"{}").unwrap();
             assert_eq!(Codec::Echo.outbound(echo), Some((kind, Bytes::from_static(b"{}"))));
             assert_eq!(Codec::Envelope.echo(kind, b"{}"), None);

@@ -2,6 +2,7 @@
 //! something was last written.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +11,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 
 use crate::session::{Attachment, Connection};
 
@@ -18,12 +18,18 @@ use crate::session::{Attachment, Connection};
 /// the generation and the number of the last frame that was written before it.
 const RECEIPT_BYTES: usize = 16;
 
+/// Pings of the client that wait for their pongs. Of more, the oldest go without, which RFC 6455, section 5.5.3, leaves to
+/// whoever is asked.
+const MAX_PONGS: usize = 32;
+
 #[derive(Debug)]
 pub(crate) struct Line {
     pub connection: Arc<Connection>,
     attachment: ArcSwap<Attachment>,
     sent: Mutex<Instant>,
     ping: AtomicBool,
+    /// What the client's pings carried.
+    pongs: Mutex<VecDeque<Box<[u8]>>>,
 }
 
 impl Line {
@@ -33,6 +39,7 @@ impl Line {
             attachment: ArcSwap::from_pointee(attachment),
             sent: Mutex::new(Instant::now()),
             ping: AtomicBool::new(false),
+            pongs: Mutex::new(VecDeque::new()),
         }
     }
 
@@ -66,14 +73,31 @@ impl Line {
     pub fn take_ping(&self) -> bool {
         self.ping.swap(false, Ordering::Relaxed)
     }
+
+    /// Answers a ping of the client.
+    pub fn answer_ping(&self, data: &[u8]) {
+        let mut pongs = self.pongs.lock().unwrap_or_else(PoisonError::into_inner);
+        if pongs.len() >= MAX_PONGS {
+            pongs.pop_front();
+        }
+        pongs.push_back(data.into());
+        drop(pongs);
+        self.connection.wake();
+    }
+
+    /// Hands out what is to be answered, oldest first.
+    pub fn take_pongs(&self, mut answer: impl FnMut(&[u8])) {
+        let pongs = std::mem::take(&mut *self.pongs.lock().unwrap_or_else(PoisonError::into_inner));
+        pongs.iter().for_each(|data| answer(data));
+    }
 }
 
 /// What a ping carries.
-pub(crate) fn receipt(generation: u64, seq: u64) -> Bytes {
+pub(crate) fn receipt(generation: u64, seq: u64) -> [u8; RECEIPT_BYTES] {
     let mut data = [0; RECEIPT_BYTES];
     data[..8].copy_from_slice(&generation.to_be_bytes());
     data[8..].copy_from_slice(&seq.to_be_bytes());
-    Bytes::copy_from_slice(&data)
+    data
 }
 
 /// The generation and the number that a pong brings back. One that was not asked for says nothing.

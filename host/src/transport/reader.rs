@@ -12,10 +12,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream::SplitStream};
 use switchboard_protocol::CloseCode;
 use tokio::time::{sleep_until, timeout};
-use tokio_tungstenite::tungstenite::{Error, Message, error::ProtocolError, protocol::frame::coding::Data};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,13 +21,13 @@ use super::{
     codec::{Codec, Inbound},
     heartbeat::Heartbeat,
     line::{self, Line},
-    websocket::Socket,
+    wire::{Event as Wire, Fault, Kind, ReadError, Receiver},
 };
 use crate::{
     admission::MessageRate,
     auth::expiry::{Due, Expiry},
     dispatch::{ResumeAsked, Step},
-    session::{Attachment, Frame, Order, Session, handlers::Finished, state::Event},
+    session::{Attachment, Frame, Order, Session, Told, handlers::Finished, state::Event},
 };
 
 /// How long a client waits silently for one of its own messages to finish.
@@ -46,6 +44,10 @@ const MAX_TOO_FAST: u32 = 1_000;
 /// How long plugins do not hear of a session whose client says nothing: it may be about to resume an
 /// earlier one, which takes it a round trip.
 const TIME_TO_RESUME: Duration = Duration::from_secs(1);
+
+/// Frames that are taken one after the other while nobody causes trouble. Then everything else has its turn: handlers
+/// that have finished, clocks, the writer.
+const FRAMES_AT_ONCE: usize = 16;
 
 /// How reading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,15 +120,18 @@ impl<'a> Reader<'a> {
         self.line.connection.close(code);
     }
 
-    pub async fn run(mut self, stream: &mut SplitStream<Socket>, evicted: CancellationToken) -> Ending {
-        let connection = &self.line.connection;
-        let closing = connection.closing();
-        let ordered = connection.ordered(None);
+    pub async fn run(&mut self, socket: &mut Receiver<'_>, evicted: CancellationToken) -> Ending {
+        let line = self.line;
+        let told = line.connection.told(None);
         let evicted = evicted.cancelled();
         let alarm = sleep_until(self.watch().into());
-        tokio::pin!(closing, ordered, evicted, alarm);
+        tokio::pin!(told, evicted, alarm);
         loop {
-            let patience = self.held.as_ref().map(|(_, until)| *until);
+            if let Some((_, until)) = &self.held
+                && alarm.deadline() > (*until).into()
+            {
+                alarm.as_mut().reset((*until).into());
+            }
             if self.session().is_filling() {
                 // The writer is in the same task: without a turn of its own, answers that come faster
                 // than it gets one would look like a client that does not read.
@@ -134,43 +139,60 @@ impl<'a> Reader<'a> {
             }
             tokio::select! {
                 biased;
-                code = &mut closing => return Ending::Closing(code),
-                order = &mut ordered => match order {
-                    Order::Leave => return self.leave().await,
-                    Order::Abandon => {
+                told = &mut told => match told {
+                    Told::Close(code) => return Ending::Closing(code),
+                    Told::Order(Order::Leave) => return self.leave().await,
+                    Told::Order(Order::Abandon) => {
                         self.close(CloseCode::ServiceRestart);
                         return Ending::Closing(CloseCode::ServiceRestart);
                     }
                 },
                 () = &mut evicted => self.close(CloseCode::Evicted),
-                () = self.finished.next(), if patience.is_some() || self.stalled => self.make_room(),
+                () = self.finished.next(), if self.held.is_some() || self.stalled => self.make_room(),
                 () = &mut alarm => {
+                    self.give_up();
                     let next = self.watch();
                     alarm.as_mut().reset(next.into());
                 }
-                () = run_out(patience), if patience.is_some() => self.give_up(),
-                frame = stream.next(), if patience.is_none() => if let Some(ending) = self.read(frame) {
-                    return ending;
-                },
+                came = socket.next(), if self.held.is_none() => {
+                    self.heartbeat.heard(Instant::now());
+                    let ending = match came {
+                        Ok(event) => self.read(event),
+                        Err(error) => Some(self.broken(&error)),
+                    };
+                    if let Some(ending) = ending.or_else(|| self.read_on(socket)) {
+                        return ending;
+                    }
+                }
             }
         }
     }
 
+    /// Takes what has come in with the last frame, as long as nothing is wrong with it. Returns how reading ended, if it
+    /// did.
+    fn read_on(&mut self, socket: &mut Receiver<'_>) -> Option<Ending> {
+        for _ in 1..FRAMES_AT_ONCE {
+            if self.held.is_some() || self.faults > 0 || self.too_fast > 0 {
+                return None;
+            }
+            let ending = match socket.next_read() {
+                Ok(event) => self.read(event?),
+                Err(fault) => Some(self.broken(&fault.into())),
+            };
+            if ending.is_some() {
+                return ending;
+            }
+        }
+        None
+    }
+
     /// One step of the WebSocket. Returns how reading ended, if it did.
-    fn read(&mut self, frame: Option<Result<Message, Error>>) -> Option<Ending> {
-        let message = match frame {
-            None => return Some(Ending::Lost),
-            Some(Err(error)) => return Some(self.broken(&error)),
-            Some(Ok(message)) => message,
-        };
-        self.heartbeat.heard(Instant::now());
-        match message {
-            Message::Text(text) => self.frame(Data::Text, text.into()),
-            Message::Binary(bytes) => self.frame(Data::Binary, bytes),
-            Message::Close(frame) => return Some(Ending::Left(frame.map(|frame| frame.code.into()))),
-            Message::Pong(data) => self.pong(&data),
-            // The engine answers pings itself.
-            Message::Ping(_) | Message::Frame(_) => {}
+    fn read(&mut self, event: Wire<'_>) -> Option<Ending> {
+        match event {
+            Wire::Message(kind, bytes) => self.frame(kind, &bytes),
+            Wire::Pong(data) => self.pong(data),
+            Wire::Ping(data) => self.line.answer_ping(data),
+            Wire::Close(code) => return Some(Ending::Left(code)),
         }
         None
     }
@@ -184,10 +206,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn frame(&mut self, kind: Data, frame: Bytes) {
+    fn frame(&mut self, kind: Kind, frame: &[u8]) {
         self.edge.metrics.frames_received.inc();
         self.edge.metrics.bytes_received.inc_by(frame.len() as u64);
-        if let Some(echo) = self.codec.echo(kind, &frame) {
+        if let Some(echo) = self.codec.echo(kind, frame) {
             // A client that is leaving gets no echo.
             let _ = self.session().push(Frame::kept(echo));
             return;
@@ -196,11 +218,11 @@ impl<'a> Reader<'a> {
         self.finished.forget();
         if !self.session().handlers.is_full() {
             self.stalled = false;
-            self.take(&frame);
+            self.take(frame);
         } else if self.stalled {
-            self.refuse_overflow(&frame);
+            self.refuse_overflow(frame);
         } else {
-            self.held = Some((frame, Instant::now() + PATIENCE));
+            self.held = Some((Bytes::copy_from_slice(frame), Instant::now() + PATIENCE));
         }
     }
 
@@ -291,9 +313,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Refuses the message that is held, if its time is up.
     fn give_up(&mut self) {
-        self.stalled = true;
-        if let Some((frame, _)) = self.held.take() {
+        let now = Instant::now();
+        if let Some((frame, _)) = self.held.take_if(|(_, until)| now >= *until) {
+            self.stalled = true;
             self.heartbeat.heard(Instant::now());
             self.refuse_overflow(&frame);
         }
@@ -367,24 +391,26 @@ impl<'a> Reader<'a> {
             }
         };
         tokio::select! {
-            code = connection.closing() => return Ending::Closing(code),
-            // The host has no time left.
-            _ = connection.ordered(Some(Order::Leave)) => {}
+            told = connection.told(Some(Order::Leave)) => if let Told::Close(code) = told {
+                return Ending::Closing(code);
+            },
             () = finish => {}
         }
+        // All is done, or the host has no time left.
         connection.close(CloseCode::ServiceRestart);
         Ending::Closing(CloseCode::ServiceRestart)
     }
 
-    /// What the engine's error means (RFC 6455, section 7.4.1).
-    fn broken(&self, error: &Error) -> Ending {
+    /// What the end of reading means (RFC 6455, section 7.4.1).
+    fn broken(&self, error: &ReadError) -> Ending {
         let code = match error {
-            Error::Capacity(_) => CloseCode::MessageTooBig,
-            Error::Utf8(_) => CloseCode::InvalidUtf8,
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Ending::Lost,
-            Error::Protocol(_) => CloseCode::ProtocolError,
-            Error::Io(_) | Error::ConnectionClosed | Error::AlreadyClosed => return Ending::Lost,
-            _ => CloseCode::InternalError,
+            ReadError::Lost(error) => {
+                tracing::debug!(%error, "the connection broke");
+                return Ending::Lost;
+            }
+            ReadError::Fault(Fault::TooBig { .. }) => CloseCode::MessageTooBig,
+            ReadError::Fault(Fault::Utf8) => CloseCode::InvalidUtf8,
+            ReadError::Fault(Fault::Protocol(_)) => CloseCode::ProtocolError,
         };
         tracing::info!(%error, code = code.code(), "the client's frame cannot be read");
         self.close(code);
@@ -398,15 +424,9 @@ const MIN_WATCH: Duration = Duration::from_millis(10);
 /// And no less often: a wall clock that was set, or a token with a shorter life, is noticed in time.
 const MAX_WATCH: Duration = Duration::from_secs(60);
 
-async fn run_out(until: Option<Instant>) {
-    if let Some(until) = until {
-        sleep_until(until.into()).await;
-    }
-}
-
-/// Reads on after the host's close frame, until the client's own has come and the engine has ended.
-/// Says whether that happened in time.
-pub(crate) async fn read_out(stream: &mut Socket, limit: Duration) -> bool {
-    let end = async { while let Some(Ok(_)) = stream.next().await {} };
+/// Reads on after the host's close frame, until the client's own has come, or nothing can come any more. Says
+/// whether that happened in time.
+pub(crate) async fn read_out(socket: &mut Receiver<'_>, limit: Duration) -> bool {
+    let end = async { while !matches!(socket.next().await, Ok(Wire::Close(_)) | Err(_)) {} };
     timeout(limit, end).await.is_ok()
 }

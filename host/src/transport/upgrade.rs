@@ -15,8 +15,8 @@ use axum::{
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
-            CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-            SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+            CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+            SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
         },
         request::Parts,
     },
@@ -34,8 +34,10 @@ use super::{
     http,
     line::Line,
     mcp,
+    negotiation::{self, Agreed},
     refusal::Refusal,
     websocket::{self, Admitted},
+    wire::Deflate,
 };
 use crate::{
     auth::Door,
@@ -119,7 +121,11 @@ async fn shake_hands(
     let authenticated = edge.auth.authenticate_upgrade(door, connection_id, peer, &request.headers, query).await?;
     let user_slot = edge.admission.admit_user(&authenticated.principal, connection_id)?;
 
-    let response = switching_protocols(&key, authenticated.subprotocol.as_deref())?;
+    let server = &edge.config.load().server;
+    let agreed = server.compression.then(|| negotiation::agree(&request.headers)).flatten();
+    let deflate =
+        agreed.as_ref().map(|agreed| Deflate { window: agreed.window, min_bytes: server.compression_min_bytes });
+    let response = switching_protocols(&key, authenticated.subprotocol.as_deref(), agreed)?;
     let codec = match (edge.service, authenticated.subprotocol.as_deref(), door) {
         (Service::Echo, ..) => Codec::Echo,
         (Service::Route, Some(SUBPROTOCOL_MCP), _) => Codec::BareJsonrpc,
@@ -129,7 +135,8 @@ async fn shake_hands(
     let connection = Arc::new(Connection::new(connection_id.into(), life));
     let resumable = codec == Codec::Envelope;
     let attachment = edge.dispatcher.new_session(&connection, authenticated.principal, resumable);
-    let admitted = Admitted { line: Line::new(connection, attachment), codec, connection_slot, user_slot };
+    let line = Line::new(connection, attachment);
+    let admitted = Box::new(Admitted { line, codec, deflate, slots: (connection_slot, user_slot) });
     edge.shutdown.connections.spawn(switch_over(edge.clone(), switch, admitted).in_current_span());
     Ok(response)
 }
@@ -184,7 +191,11 @@ pub(super) fn peer(request: &Parts) -> Result<SocketAddr, Refusal> {
     peer.ok_or_else(|| Refusal::new(ErrorCode::InternalError, "the client's address is not known"))
 }
 
-fn switching_protocols(key: &HeaderValue, subprotocol: Option<&str>) -> Result<Response, Refusal> {
+fn switching_protocols(
+    key: &HeaderValue,
+    subprotocol: Option<&str>,
+    compression: Option<Agreed>,
+) -> Result<Response, Refusal> {
     let mut response = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
         .header(CONNECTION, "Upgrade")
@@ -193,12 +204,15 @@ fn switching_protocols(key: &HeaderValue, subprotocol: Option<&str>) -> Result<R
     if let Some(subprotocol) = subprotocol {
         response = response.header(SEC_WEBSOCKET_PROTOCOL, subprotocol);
     }
+    if let Some(agreed) = compression {
+        response = response.header(SEC_WEBSOCKET_EXTENSIONS, agreed.answer);
+    }
     let broken = |error: axum::http::Error| Refusal::new(ErrorCode::InternalError, error.to_string());
     response.body(Body::empty()).map_err(broken)
 }
 
 /// Waits until the 101 is written, and becomes the socket's task.
-async fn switch_over(edge: Arc<Edge>, switch: OnUpgrade, admitted: Admitted) {
+async fn switch_over(edge: Arc<Edge>, switch: OnUpgrade, admitted: Box<Admitted>) {
     match tokio::time::timeout(SWITCH_LIMIT, switch).await {
         Ok(Ok(upgraded)) => {
             admitted.line.connection.advance(Event::Upgraded);

@@ -5,48 +5,27 @@
 //! is read out for a moment, because closing a TCP connection over unread bytes resets it, and the
 //! reset overtakes the close frame. The session goes on without waiting for any of that.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use futures_util::{
-    StreamExt as _,
-    stream::{SplitSink, SplitStream},
-};
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use switchboard_protocol::CloseCode;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    time::timeout,
-};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Message,
-        protocol::{Role, WebSocketConfig},
-    },
-};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Edge,
     codec::Codec,
     line::Line,
     reader::{Ending, Reader, read_out},
+    wire::{Deflate, Socket},
     writer::{Writer, Written},
 };
 use crate::{
     admission::{ConnectionSlot, UserSlot},
-    config::LimitConfig,
     session::{Attachment, Order, state::Event},
     telemetry::{Metrics, metrics::Close},
 };
-
-pub(crate) type Socket = WebSocketStream<TokioIo<Upgraded>>;
-
-/// The engine clears the whole read buffer before each read, and each idle socket keeps one.
-const READ_BUFFER: usize = 4 * 1024;
-
-/// What is collected before a write to the kernel.
-const WRITE_BUFFER: usize = 8 * 1024;
 
 /// For what waits in the outbox, and the close frame, once it is decided that the socket closes.
 const LAST_WRITES: Duration = Duration::from_secs(5);
@@ -66,8 +45,10 @@ pub(crate) struct Admitted {
     /// With the session that is the socket's until it resumes another.
     pub line: Line,
     pub codec: Codec,
-    pub connection_slot: ConnectionSlot,
-    pub user_slot: UserSlot,
+    /// What compresses its messages, if its client speaks that.
+    pub deflate: Option<Deflate>,
+    /// Its places, among all and among those of its user.
+    pub slots: (ConnectionSlot, UserSlot),
 }
 
 /// How it ended, in the words of metrics and of plugins.
@@ -78,11 +59,15 @@ struct End {
     is_final: bool,
 }
 
-pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Admitted) {
-    let Admitted { line, codec, connection_slot, user_slot } = admitted;
-    let config = edge.config.load();
-    let socket =
-        Socket::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(engine_config(&config.limits))).await;
+/// Whatever this future holds at any time, each idle connection has room for: what is large is behind a pointer, or gone before
+/// the wait.
+pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Box<Admitted>) {
+    let limit = edge.config.load().limits.max_frame_bytes;
+    let mut socket = match socket(upgraded, limit, admitted.deflate) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(%error, "the connection cannot become a socket"),
+    };
+    let line = &admitted.line;
     let open = Open::new(&edge.metrics);
     edge.dispatcher.open(&line.attachment().session);
     tracing::info!(session_id = %line.attachment().session.id, "connected");
@@ -90,15 +75,13 @@ pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Admitte
         // It came too late to be told with the others.
         line.connection.order(Order::Leave);
     }
-    let (sink, stream) = socket.split();
-    let mut halves = Halves { sink, stream };
-    let (ending, reachable) = converse(&edge, &line, codec, &mut halves, user_slot.evicted()).await;
+    let (ending, reachable) = converse(&edge, line, admitted.codec, &mut socket, admitted.slots.1.evicted()).await;
 
     let end = End::of(ending);
     line.connection.advance(Event::SocketGone);
     // First of all, so that a client which is on its way back already finds its session.
     leave(&edge, &line.attachment(), &end);
-    drop((open, connection_slot, user_slot));
+    drop(open);
     edge.metrics.closes.get_or_create(&Close { code: end.code }).inc();
     tracing::info!(
         code = end.code,
@@ -106,8 +89,18 @@ pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Admitte
         seconds = line.connection.opened_at.elapsed().as_secs(),
         "disconnected"
     );
-    if reachable && let Ok(socket) = halves.sink.reunite(halves.stream) {
+    // Its places are free for others, while it closes.
+    drop(admitted);
+    if reachable {
         shake_hands(socket, ending).await;
+    }
+}
+
+/// The TCP connection beneath, which nobody else has an eye on any more.
+fn socket(upgraded: Upgraded, limit: usize, deflate: Option<Deflate>) -> io::Result<Socket> {
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(Parts { io, read_buf, .. }) => Ok(Socket::new(io.into_inner(), &read_buf, limit, deflate)),
+        Err(_) => Err(io::Error::other("it did not come from the host's own listener")),
     }
 }
 
@@ -120,21 +113,18 @@ fn leave(edge: &Edge, attachment: &Attachment, end: &End) {
     }
 }
 
-struct Halves {
-    sink: SplitSink<Socket, Message>,
-    stream: SplitStream<Socket>,
-}
-
 /// Reads and writes until one of the two has ended. Says whether the client can be reached still.
 async fn converse(
     edge: &Edge,
     line: &Line,
     codec: Codec,
-    halves: &mut Halves,
-    evicted: tokio_util::sync::CancellationToken,
+    socket: &mut Socket,
+    evicted: CancellationToken,
 ) -> (Ending, bool) {
-    let writer = Writer { line, codec, metrics: &edge.metrics }.run(&mut halves.sink);
-    let reader = Reader::new(edge, line, codec).run(&mut halves.stream, evicted);
+    let (mut receiver, mut sender) = socket.split();
+    let writer = Writer { line, codec, metrics: &edge.metrics }.run(&mut sender);
+    let mut reader = Reader::new(edge, line, codec);
+    let reader = reader.run(&mut receiver, evicted);
     tokio::pin!(writer, reader);
     tokio::select! {
         biased;
@@ -155,33 +145,21 @@ async fn converse(
     }
 }
 
-/// The client's side of the closing handshake, within bounds.
+/// What is left of the closing handshake, within bounds.
 async fn shake_hands(mut socket: Socket, ending: Ending) {
-    let readable = match ending {
-        Ending::Broken(_) => true,
-        _ => read_out(&mut socket, CLOSING_HANDSHAKE).await,
+    let (mut receiver, mut sender) = socket.split();
+    let is_readable = match ending {
+        // What a client says to the end is not listened to, but it is read: to close over bytes that were not read resets.
+        Ending::Broken(_) | Ending::Lost => true,
+        Ending::Closing(_) => read_out(&mut receiver, CLOSING_HANDSHAKE).await,
+        Ending::Left(code) => {
+            sender.close(code, "");
+            matches!(timeout(CLOSING_HANDSHAKE, sender.flush()).await, Ok(Ok(())))
+        }
     };
-    // The engine has ended, or reads no further: what is left is TCP.
-    let tcp = socket.get_mut();
-    let farewell = async {
-        tcp.shutdown().await?;
-        let mut ignored = [0; 1024];
-        while readable && tcp.read(&mut ignored).await? > 0 {}
-        Ok::<_, std::io::Error>(())
-    };
-    if let Ok(Err(error)) = timeout(CLOSING_HANDSHAKE, farewell).await {
+    if is_readable && let Err(error) = socket.end(CLOSING_HANDSHAKE).await {
         tracing::debug!(%error, "the connection broke while it was closed");
     }
-}
-
-fn engine_config(limits: &LimitConfig) -> WebSocketConfig {
-    WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(WRITE_BUFFER)
-        // It holds one batch and one frame, whose size the session bounds: a write waits until there is room.
-        .max_write_buffer_size(usize::MAX)
-        .max_message_size(Some(limits.max_frame_bytes))
-        .max_frame_size(Some(limits.max_frame_bytes))
 }
 
 impl End {

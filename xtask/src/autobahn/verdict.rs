@@ -25,8 +25,8 @@ pub const SECTIONS: [Section; 11] = [
     Section { number: 7, subject: "the closing handshake", cases: 37, offered: true },
     Section { number: 9, subject: "large and many messages", cases: 54, offered: true },
     Section { number: 10, subject: "a message in fragments of one size", cases: 1, offered: true },
-    Section { number: 12, subject: "compression, by message", cases: 90, offered: false },
-    Section { number: 13, subject: "compression, by parameters", cases: 126, offered: false },
+    Section { number: 12, subject: "compression, by message", cases: 90, offered: true },
+    Section { number: 13, subject: "compression, by parameters", cases: 126, offered: true },
 ];
 
 /// The suite's words, for the messages of a case or for its close.
