@@ -290,6 +290,6 @@ async fn a_client_of_others_agrees_and_reads_what_is_compressed() {
     let output = within_patience!("Node", output).expect("Node runs");
     let said = String::from_utf8_lossy(&output.stdout);
     let said: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));
-    assert_eq!((&said["extensions"], &said["length"]), (&json!("permessage-deflate"), &json!(12_000)), "{said}");
+    assert_eq!((&said["extensions"], &said["length"]), (&json!(AGREED), &json!(12_000)), "{said}");
     assert!(server.metric("switchboard_frames_compressed_total").await >= 1.0);
 }

@@ -45,9 +45,9 @@ const MAX_TOO_FAST: u32 = 1_000;
 /// earlier one, which takes it a round trip.
 const TIME_TO_RESUME: Duration = Duration::from_secs(1);
 
-/// Frames that are taken one after the other while nobody causes trouble. Then everything else has its turn: handlers
-/// that have finished, clocks, the writer.
-const FRAMES_AT_ONCE: usize = 16;
+/// Frames that are taken one after the other while nobody causes trouble, about as many as may be unfinished. Then everything
+/// else has its turn: handlers that have finished, clocks, the writer, other connections.
+const FRAMES_AT_ONCE: usize = 32;
 
 /// How reading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub(crate) struct Reader<'a> {
     held: Option<(Bytes, Instant)>,
     /// Patience ran out, and no handler has finished since.
     stalled: bool,
+    /// More had come in than is taken at once.
+    busy: bool,
     faults: u32,
     too_fast: u32,
 }
@@ -107,6 +109,7 @@ impl<'a> Reader<'a> {
             may_resume_until: Some(now + wait),
             held: None,
             stalled: false,
+            busy: false,
             faults: 0,
             too_fast: 0,
         }
@@ -132,7 +135,7 @@ impl<'a> Reader<'a> {
             {
                 alarm.as_mut().reset((*until).into());
             }
-            if self.session().is_filling() {
+            if std::mem::take(&mut self.busy) || self.session().is_filling() {
                 // The writer is in the same task: without a turn of its own, answers that come faster
                 // than it gets one would look like a client that does not read.
                 tokio::task::yield_now().await;
@@ -183,6 +186,7 @@ impl<'a> Reader<'a> {
                 return ending;
             }
         }
+        self.busy = true;
         None
     }
 
