@@ -9,7 +9,11 @@
 
 #![allow(unsafe_code, reason = "a global allocator is raw memory work; talc does it, and is told here where memory is")]
 
-use core::{alloc::Layout, arch::wasm32::memory_grow, ptr::NonNull};
+use core::{
+    alloc::Layout,
+    arch::wasm32::{memory_grow, memory_size},
+    ptr::NonNull,
+};
 
 use talc::{
     base::{Talc, binning::Binning},
@@ -23,6 +27,9 @@ const ARENA_BYTES: usize = 192 * 1024;
 
 /// WebAssembly Core Specification 2.0, section 4.2.8.
 const PAGE_BYTES: usize = 64 * 1024;
+
+/// One less than there can be: the address behind the last one would be zero.
+const MAX_PAGES: usize = 65_535;
 
 /// What an allocation may take beyond its own size, whatever its alignment: at most as much again, and the marks of a
 /// heap.
@@ -58,6 +65,9 @@ unsafe impl Source for ArenaFirst {
         }
         let bytes = layout.size().checked_add(layout.align()).and_then(|sum| sum.checked_add(MARKS_BYTES)).ok_or(())?;
         let pages = bytes.div_ceil(PAGE_BYTES);
+        if memory_size::<0>().checked_add(pages).is_none_or(|sum| sum > MAX_PAGES) {
+            return Err(());
+        }
         let before = memory_grow::<0>(pages);
         if before == usize::MAX {
             return Err(());

@@ -65,7 +65,7 @@ impl Request {
     }
 
     /// So that every log line of the call says who serves what. Of level `debug`, because to make a span that is
-    /// recorded costs as much as to encode an answer: what is logged from `info` on says so itself.
+    /// recorded costs as much as to encode an answer: what is logged about a call from `info` on says so itself.
     pub fn span(&self) -> tracing::Span {
         tracing::debug_span!(
             "message",

@@ -130,6 +130,8 @@ impl Shared {
                     Err(_) => report_panic(),
                 }
             }
+            // What it says when it goes comes before whoever waits for its place.
+            drop(job);
             job = self.ended(lane)?;
         }
     }

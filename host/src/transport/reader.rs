@@ -49,6 +49,9 @@ const TIME_TO_RESUME: Duration = Duration::from_secs(1);
 /// else has its turn: handlers that have finished, clocks, the writer, other connections.
 const FRAMES_AT_ONCE: usize = 32;
 
+/// And for how long, unless one message alone takes longer.
+const TURN: Duration = Duration::from_millis(1);
+
 /// How reading ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -174,9 +177,14 @@ impl<'a> Reader<'a> {
     /// Takes what has come in with the last frame, as long as nothing is wrong with it. Returns how reading ended, if it
     /// did.
     fn read_on(&mut self, socket: &mut Receiver<'_>) -> Option<Ending> {
+        let until = Instant::now() + TURN;
         for _ in 1..FRAMES_AT_ONCE {
-            if self.held.is_some() || self.faults > 0 || self.too_fast > 0 {
+            if self.held.is_some() {
                 return None;
+            }
+            let is_suspect = self.faults > 0 || self.too_fast > 0;
+            if is_suspect || self.session().is_filling() || Instant::now() >= until {
+                break;
             }
             let ending = match socket.next_read() {
                 Ok(event) => self.read(event?),

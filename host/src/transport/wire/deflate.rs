@@ -4,7 +4,7 @@
 //! sent is compressed once: the part that all of them have in common ends on a byte (section 7.2.3.6 has the block that
 //! does it), and what only one of them gets follows as a block that is stored, not compressed.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::VecDeque};
 
 use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
@@ -20,8 +20,12 @@ const STORED: u8 = 0x00;
 /// Fast: what is sent while somebody waits for it, and is mostly short.
 const LEVEL: u32 = 1;
 
-/// Messages of which a thread knows the compressed form: those that a few topics are sending out at the moment.
-const REMEMBERED: usize = 4;
+/// Messages of which a thread knows the compressed form: those that topics are sending out at the moment. Each writer takes
+/// all that waits for it before the next has its turn, so there have to be as many as wait.
+const REMEMBERED: usize = 128;
+
+/// Bytes of these messages, before they were compressed, together.
+const REMEMBERED_BYTES: usize = 256 * 1024;
 
 /// A larger one is known only until the next comes, so that little is held for nobody.
 const MAX_REMEMBERED: usize = 64 * 1024;
@@ -62,7 +66,9 @@ struct Compressor {
     window: Window,
     engine: Compress,
     /// The newest last.
-    known: Vec<Known>,
+    known: VecDeque<Known>,
+    /// Bytes of those.
+    held: usize,
 }
 
 /// A message that was compressed. That it is held is what keeps its place in memory from becoming another's.
@@ -108,23 +114,30 @@ pub(super) fn with_deflated<R>(
 impl Compressor {
     fn new(window: Window) -> Self {
         let engine = Compress::new_with_window_bits(Compression::new(LEVEL), false, window.bits());
-        Self { window, engine, known: Vec::new() }
+        Self { window, engine, known: VecDeque::new(), held: 0 }
     }
 
     /// Up to a whole byte, with the end of a flush.
     fn deflated(&mut self, message: &Bytes, length: usize) -> Option<&[u8]> {
         let is_same = |known: &Known| known.message.as_ptr() == message.as_ptr() && known.length == length;
         if let Some(place) = self.known.iter().rposition(is_same) {
-            return Some(&self.known[place].deflated);
+            return self.known.get(place).map(|known| &known.deflated[..]);
         }
         let deflated = compress(&mut self.engine, &message[..length])?;
         // One that is large is gone with the next.
-        self.known.retain(|known| known.length <= MAX_REMEMBERED);
-        if self.known.len() >= REMEMBERED {
-            self.known.remove(0);
+        if self.known.back().is_some_and(|last| last.length > MAX_REMEMBERED) {
+            self.forget(VecDeque::pop_back);
         }
-        self.known.push(Known { message: message.clone(), length, deflated });
-        self.known.last().map(|known| &known.deflated[..])
+        while self.known.len() >= REMEMBERED || (self.held + length > REMEMBERED_BYTES && !self.known.is_empty()) {
+            self.forget(VecDeque::pop_front);
+        }
+        self.held += length;
+        self.known.push_back(Known { message: message.clone(), length, deflated });
+        self.known.back().map(|known| &known.deflated[..])
+    }
+
+    fn forget(&mut self, one: fn(&mut VecDeque<Known>) -> Option<Known>) {
+        self.held -= one(&mut self.known).map_or(0, |known| known.length);
     }
 }
 
@@ -149,8 +162,9 @@ pub(super) fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
         let engine = inflater.get_or_insert_with(|| Decompress::new(false));
         engine.reset(false);
         let mut out = Vec::new();
-        for piece in [bytes, &FLUSHED] {
-            if !inflate_piece(engine, piece, &mut out, limit)? {
+        // Behind a last block, a sender may have put one byte that fills up (section 7.2.3.4).
+        for (piece, filling) in [(bytes, 1), (&FLUSHED[..], FLUSHED.len())] {
+            if !inflate_piece(engine, piece, filling, &mut out, limit)? {
                 break;
             }
         }
@@ -158,9 +172,15 @@ pub(super) fn inflate(bytes: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
     })
 }
 
-/// Says whether more may follow: not behind a block that says that it is the last. Some senders end each message with one,
-/// and whatever stands behind it says nothing (section 7.2.3.4).
-fn inflate_piece(engine: &mut Decompress, piece: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<bool, Fault> {
+/// Says whether more may follow: not behind a block that says that it is the last. Some senders end each message with one.
+/// That blocks follow it all the same, as section 7.2.1 allows, nobody does, and it is refused rather than cut off.
+fn inflate_piece(
+    engine: &mut Decompress,
+    piece: &[u8],
+    filling: usize,
+    out: &mut Vec<u8>,
+    limit: usize,
+) -> Result<bool, Fault> {
     let begun = engine.total_in();
     let mut rest = piece;
     loop {
@@ -176,7 +196,14 @@ fn inflate_piece(engine: &mut Decompress, piece: &[u8], out: &mut Vec<u8>, limit
             .decompress_vec(rest, out, FlushDecompress::Sync)
             .map_err(|_| Fault::Protocol("a compressed message is damaged"))?;
         if status == Status::StreamEnd {
-            return if out.len() > limit { Err(Fault::TooBig { length: out.len() as u64, limit }) } else { Ok(false) };
+            if out.len() > limit {
+                return Err(Fault::TooBig { length: out.len() as u64, limit });
+            }
+            let used = usize::try_from(engine.total_in() - begun).unwrap_or(piece.len());
+            if piece.len().saturating_sub(used) > filling {
+                return Err(Fault::Protocol("a compressed message goes on behind its last block"));
+            }
+            return Ok(false);
         }
         let used = usize::try_from(engine.total_in() - begun).unwrap_or(piece.len());
         rest = &piece[used.min(piece.len())..];
@@ -218,6 +245,24 @@ mod tests {
                     assert_eq!(inflate(&sent, LIMIT).unwrap(), [&message[..], tail].concat());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_batch_is_known_to_the_writer_that_comes_next_and_what_is_held_is_bounded() {
+        let mut compressor = Compressor::new(Window::Usual);
+        let batch: Vec<Bytes> = (600..664).map(text).collect();
+        let places = |compressor: &mut Compressor| -> Vec<*const u8> {
+            batch.iter().map(|one| compressor.deflated(one, one.len()).unwrap().as_ptr()).collect()
+        };
+        let first = places(&mut compressor);
+        assert_eq!(places(&mut compressor), first, "compressed again");
+        for length in [200_000, 60_000, 60_000, 60_000, 60_000, 60_000] {
+            let message = text(length);
+            compressor.deflated(&message, length).unwrap();
+            let held: usize = compressor.known.iter().map(|known| known.length).sum();
+            assert_eq!(compressor.held, held);
+            assert!(held <= REMEMBERED_BYTES.max(length), "{held}");
         }
     }
 
@@ -267,9 +312,14 @@ mod tests {
 
     #[test]
     fn damage_and_a_last_block_end_without_a_spin() {
-        // A last block that is empty, with nothing or anything behind it.
-        for last in [&[0x03, 0x00][..], &[0x03, 0x80], &[0x03, 0x00, 0x00, 0x00, 0xFF, 0xFF]] {
+        // A last block that is empty, with nothing or one byte behind it.
+        for last in [&[0x03, 0x00][..], &[0x03, 0x80], &[0x03, 0x00, 0x00]] {
             assert_eq!(inflate(last, LIMIT).unwrap(), b"");
+        }
+        // With more, it would be cut off.
+        for more in [&[0x03, 0x00, 0x00, 0x00, 0xFF, 0xFF][..], &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x03, 0x00]]
+        {
+            assert!(matches!(inflate(more, LIMIT), Err(Fault::Protocol(_))), "{more:x?}");
         }
         // A block type that there is not; a distance to before the beginning; lengths that contradict each other.
         for damaged in [&[0x07][..], &[0x4b, 0x04, 0x62, 0x00], &[0x00, 0x05, 0x00, 0x00, 0x00]] {
