@@ -187,6 +187,7 @@ mod tests {
                 .accept(
                     Lane::Concurrent,
                     async move {
+                        tokio::task::yield_now().await;
                         let _ = said.send("done");
                     }
                     .boxed()
@@ -199,6 +200,29 @@ mod tests {
         tasks.close();
         tasks.wait().await;
         assert!(handlers.is_idle());
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_waits_for_nothing_is_done_when_it_is_accepted_and_those_behind_one_that_waits_are_not() {
+        let tasks = TaskTracker::new();
+        let handlers = Handlers::new(4, tasks.clone());
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let note = |name: &'static str| {
+            let done = done.clone();
+            async move { done.lock().unwrap().push(name) }.boxed()
+        };
+        assert!(handlers.accept(Lane::Concurrent, note("first")).is_ok());
+        assert_eq!((&done.lock().unwrap()[..], handlers.is_idle(), tasks.len()), (&["first"][..], true, 0));
+        let lane = || Lane::Serial(switchboard_protocol::MessageType::parse("a").unwrap());
+        let (release, released) = oneshot::channel::<()>();
+        assert!(handlers.accept(lane(), async move { drop(released.await) }.boxed()).is_ok());
+        assert!(handlers.accept(lane(), note("second")).is_ok());
+        assert!(handlers.accept(Lane::Concurrent, note("third")).is_ok());
+        assert_eq!(done.lock().unwrap()[..], ["first", "third"]);
+        drop(release);
+        tasks.close();
+        tasks.wait().await;
+        assert_eq!(done.lock().unwrap()[..], ["first", "third", "second"]);
     }
 
     #[tokio::test]
