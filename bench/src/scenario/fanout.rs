@@ -44,7 +44,7 @@ pub struct Fanout {
     #[arg(long, value_delimiter = ',', default_value = "50,0")]
     rates: Vec<u32>,
     /// Publications that not everybody has yet, where no rate is given
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 64)]
     window: u64,
     #[arg(long, default_value_t = 200)]
     payload: usize,
