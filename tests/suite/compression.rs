@@ -243,7 +243,7 @@ async fn what_inflates_beyond_a_bound_is_treated_as_a_message_of_that_size() {
 async fn damaged_data_closes_and_a_last_block_ends_its_message() {
     let server = compressing().await;
     let (mut raw, _) = Raw::open(&server, "alice", Some(OFFER)).await;
-    // As some senders end each message: a last block, and anything behind it.
+    // As some senders end each message: a last block, and a byte that fills up.
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(&ping("last", 1_000)).expect("it is compressed");
     let whole = encoder.finish().expect("it is ended");
