@@ -99,7 +99,10 @@ async fn converse(start: impl FnOnce() -> Peer, server: &Server, version: &str) 
         if step == "failed" {
             assert_eq!(peer.step("structured").await["value"], json!({ "answer": 42 }));
             let reports = peer.step("progress").await["reports"].clone();
-            assert_eq!(numbers(&reports), [(0.0, 100.0), (50.0, 100.0), (100.0, 100.0)], "{reports}");
+            // Some libraries stop to listen with the answer, and reports that leave together with it are not heard: the
+            // first TypeScript one, for example. What is on the wire is seen by the tests of streams.
+            let (all, heard) = ([(0.0, 100.0), (50.0, 100.0), (100.0, 100.0)], numbers(&reports));
+            assert!(!heard.is_empty() && all.starts_with(&heard), "{reports}");
         }
         if step == "read" {
             let blob = peer.step("bytes").await["blob"].as_str().expect("base64").to_owned();
