@@ -11,6 +11,7 @@ mod announce;
 mod autobahn;
 mod bench;
 mod digest;
+mod disk;
 mod languages;
 mod peers;
 mod plugins;

@@ -2,6 +2,8 @@
 
 use std::{ops::AddAssign, time::Duration};
 
+use crate::disk;
+
 /// Tests that passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
@@ -34,6 +36,8 @@ pub struct Outcome {
     pub count: Count,
     pub fault: Option<String>,
     pub took: Duration,
+    /// Bytes that were left on the disk after it.
+    pub disk_left: Option<u64>,
 }
 
 impl Outcome {
@@ -51,7 +55,8 @@ pub fn report(outcomes: &[Outcome]) -> (String, Count) {
     let mut sum = Count::default();
     for outcome in outcomes {
         let verdict = if outcome.fault.is_some() { "FAILED" } else { "ok" };
-        text.push_str(&format!("{verdict:>6} {:>6.1}s  {}\n", outcome.took.as_secs_f64(), outcome.name));
+        let left = outcome.disk_left.map(|left| format!("  ({} of disk left)", disk::text(left))).unwrap_or_default();
+        text.push_str(&format!("{verdict:>6} {:>6.1}s  {}{left}\n", outcome.took.as_secs_f64(), outcome.name));
         if let Some(fault) = &outcome.fault {
             text.push_str(&format!("                {}\n", fault.replace('\n', "\n                ")));
         }
@@ -81,6 +86,7 @@ mod tests {
             count: Count { passed, failed },
             fault: fault.map(str::to_owned),
             took: Duration::ZERO,
+            disk_left: None,
         };
         let (text, sum) = report(&[outcome(None, 2, 0), outcome(Some("no"), 0, 0), outcome(Some("no"), 1, 3)]);
         assert_eq!(sum, Count { passed: 3, failed: 4 });

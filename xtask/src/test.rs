@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
-    peers, plugins, process,
+    disk, peers, plugins, process,
     summary::{self, Count, Outcome},
     tidy,
 };
@@ -118,11 +118,15 @@ fn take(step: Step) -> Outcome {
         Action::Here(work) => (Count::default(), work()),
         Action::Run(mut command) => counted(&mut command),
     };
-    let fault = result.err().map(|fault| format!("{fault:#}"));
+    let disk_left = disk::left();
+    let fault = result.err().map(|fault| match disk::complaint(disk_left) {
+        Some(complaint) => format!("{fault:#}; {complaint}"),
+        None => format!("{fault:#}"),
+    });
     if let Some(fault) = &fault {
         eprintln!("{fault}");
     }
-    Outcome { name: step.name, count, fault, took: begun.elapsed() }
+    Outcome { name: step.name, count, fault, took: begun.elapsed(), disk_left }
 }
 
 /// Runs a program, passes its output on, and counts the results in it.
