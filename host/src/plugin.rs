@@ -11,7 +11,7 @@
 //! (which versions are kept, and which one serves whom), and on the side of calls `instance`, `health`,
 //! `limits`, `failure`, `bindings`, and one file each under `capability`.
 
-use std::{io, path::PathBuf, sync::Arc, time::Instant};
+use std::{io, path::PathBuf, sync::Arc};
 
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,6 +21,7 @@ use self::{
     capability::SharedCapabilities,
     compile::Compiler,
     directory::Directory,
+    effects::CallerSession,
     engine::Sandbox,
     instances::sessions::LastInstances,
     loader::Loader,
@@ -220,7 +221,7 @@ impl Plugins {
         if self.published.registry.load().is_pinned(session_id) {
             self.ended.add(session_id);
         }
-        self.shared.state.forget_session(session_id, Instant::now());
+        self.shared.state.forget_session(session_id);
     }
 
     /// What plugins remember for a session, to be saved with it.
@@ -228,8 +229,8 @@ impl Plugins {
         self.shared.state.export_session(session_id)
     }
 
-    pub fn restore_session_state(&self, session_id: &str, saved: Vec<SavedState>) {
-        self.shared.state.restore_session(session_id, saved);
+    pub fn restore_session_state(&self, session_id: &Arc<str>, session: &dyn CallerSession, saved: Vec<SavedState>) {
+        self.shared.state.restore_session(session_id, session, saved);
     }
 
     /// Writes what plugins remember to the disk, when no call runs any more. Blocks.
@@ -270,7 +271,7 @@ impl Plugins {
 
     /// A session has ended: its instances do, with what is returned.
     pub fn end_instances(&self, session_id: &str) -> LastInstances {
-        self.shared.sessions.end(session_id, Instant::now())
+        self.shared.sessions.end(session_id)
     }
 }
 

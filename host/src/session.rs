@@ -10,7 +10,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -43,7 +46,7 @@ pub(crate) use handlers::{Handlers, Job};
 pub(crate) use registry::Sessions;
 pub(crate) use streams::Streams;
 
-use crate::auth::Principal;
+use crate::{auth::Principal, plugin::effects::CallerSession};
 use core::{Core, Life, Push, ResumeRequest, Resumption};
 use detached::{Detached, Share};
 use requests::Requests;
@@ -66,6 +69,8 @@ pub(crate) struct Session {
     inner: Mutex<Inner>,
     detached: Arc<Detached>,
     conflated: Counter,
+    /// Its last handler has ended, too.
+    is_over: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -164,7 +169,13 @@ impl Session {
             inner: Mutex::new(inner),
             detached: parts.detached,
             conflated: parts.conflated,
+            is_over: AtomicBool::new(false),
         }
+    }
+
+    /// Nothing is to be kept for it any more.
+    pub fn end_for_good(&self) {
+        self.is_over.store(true, Ordering::Release);
     }
 
     pub fn principal(&self) -> Arc<Principal> {
@@ -381,6 +392,12 @@ impl Session {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CallerSession for Session {
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 }
 

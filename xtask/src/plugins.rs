@@ -45,6 +45,11 @@ impl Options {
 /// Builds the host first: it is the tool that makes components.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     process::build_host()?;
+    ensure(options)
+}
+
+/// With the host that is there.
+pub fn ensure(options: &Options) -> anyhow::Result<()> {
     Set { name: "plugins", workspace: "plugins" }.ensure(options)?;
     if options.guests {
         Set { name: "guests", workspace: "tests/guests" }.ensure(options)?;

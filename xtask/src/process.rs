@@ -49,3 +49,10 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
 pub fn build_host() -> anyhow::Result<()> {
     run(cargo(Path::new("")).args(["build", "-p", "switchboard"]))
 }
+
+/// The same binary out of what tests are compiled from. Features add up over what is built together: alone, the host
+/// would have wasmtime compiled once more, without what only tests want of its dependencies. The example is the
+/// smallest thing that has them.
+pub fn build_host_beside_tests() -> anyhow::Result<()> {
+    run(cargo(Path::new("")).args(["build", "--workspace", "--bin", "switchboard", "--example", "echo"]))
+}

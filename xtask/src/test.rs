@@ -109,7 +109,8 @@ fn autobahn() -> Step {
 }
 
 fn components() -> anyhow::Result<()> {
-    plugins::run(&plugins::Options { guests: true, examples: true, ..plugins::Options::default() })
+    process::build_host_beside_tests()?;
+    plugins::ensure(&plugins::Options { guests: true, examples: true, ..plugins::Options::default() })
 }
 
 fn take(step: Step) -> Outcome {

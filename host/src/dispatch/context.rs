@@ -85,7 +85,7 @@ impl Request {
 
 /// The context of a call that a client's message causes. Its time begins now: waiting for a turn is
 /// not held against the plugin.
-pub(super) fn of_message(config: &Config, session: &Session, request: &Request, work: Arc<Work>) -> CallContext {
+pub(super) fn of_message(config: &Config, session: &Arc<Session>, request: &Request, work: Arc<Work>) -> CallContext {
     let deadline = deadline(config, &request.version);
     let transport = if session.has_sockets() { Transport::Websocket } else { Transport::StreamableHttp };
     CallContext {
@@ -110,10 +110,11 @@ pub(crate) fn of_event(
     CallContext::new(caller, deadline, effects)
 }
 
-pub(crate) fn caller(session: &Session, transport: Transport) -> Caller {
+pub(crate) fn caller(session: &Arc<Session>, transport: Transport) -> Caller {
     Caller {
         connection_id: session.connection_id(),
         session_id: session.id.clone(),
+        session: session.clone(),
         principal: session.principal(),
         transport,
         through: None,

@@ -74,7 +74,7 @@ impl Dispatcher {
     }
 
     /// The client is one that stays: plugins may know of it.
-    pub fn begin(&self, session: &Session) {
+    pub fn begin(&self, session: &Arc<Session>) {
         if !session.begin() {
             return;
         }
@@ -117,7 +117,8 @@ impl Deliver {
 
     /// The session has ended, and its last handler, too: forget everything. `reason` is one of the words
     /// of the contract.
-    pub(super) fn forget(&self, session: &Session, reason: &'static str) {
+    pub(super) fn forget(&self, session: &Arc<Session>, reason: &'static str) {
+        session.end_for_good();
         // A handler may have subscribed while the session ended.
         self.topics.forget_session(&session.id);
         self.changes.session_ended(&session.id);

@@ -101,8 +101,8 @@ impl Dispatcher {
         }
         for (session_id, state) in decoded::<Vec<SavedState>>(CONNECTION_STATE, tables.remove(CONNECTION_STATE)) {
             // With a session that has ended, its state has, too.
-            if deliver.sessions.by_id(&session_id).is_some() {
-                deliver.plugins.restore_session_state(&session_id, state);
+            if let Some(session) = deliver.sessions.by_id(&session_id) {
+                deliver.plugins.restore_session_state(&session.id, &*session, state);
             }
         }
         tracing::info!(sessions = count, "sessions wait for their clients, as the last process left them");

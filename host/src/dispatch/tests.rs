@@ -11,7 +11,7 @@ use crate::{
     auth::{Principal, revocation::Revocations},
     plugin::{
         GuestMessage,
-        effects::{Delivery, Effects as _, Emission, Target, Transport},
+        effects::{CallerSession as _, Delivery, Effects as _, Emission, Target, Transport},
         request::{Request as _, RequestError},
         test_guest::{Handle, TestGuest},
         test_host::Host,
@@ -149,8 +149,11 @@ async fn a_client_that_leaves_ends_the_call_and_all_that_was_its_session() {
     assert_eq!(posted, Posted::TakenIn);
     running.host.until(|| running.calls(), |calls| *calls == 1, "a call").await;
     assert!(running.dispatcher.deliver.sessions.of_user(None, "alice").is_empty(), "nobody else reaches it");
+    let session = post.session.clone();
+    assert!(!session.is_over());
     drop(post);
     running.host.until(|| running.calls(), |calls| *calls == 0, "no call").await;
+    running.host.until(|| session.is_over(), |over| *over, "an end that calls of its hear of").await;
     assert_eq!(running.sessions(), 0);
     running.end().await;
 }

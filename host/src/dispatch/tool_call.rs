@@ -7,6 +7,7 @@ use super::{Dispatcher, context};
 use crate::{
     auth::Principal,
     plugin::effects::{CallContext, Caller, Effects, ToolError, Transport},
+    session::Session,
     tools::HeaderParameter,
 };
 
@@ -31,16 +32,10 @@ impl Dispatcher {
     pub async fn header_parameters(
         &self,
         principal: &Arc<Principal>,
-        session_id: &Arc<str>,
+        session: &Arc<Session>,
         tool: &str,
     ) -> Vec<HeaderParameter> {
-        let caller = Caller {
-            connection_id: session_id.clone(),
-            session_id: session_id.clone(),
-            principal: principal.clone(),
-            transport: Transport::StreamableHttp,
-            through: None,
-        };
+        let caller = Caller { principal: principal.clone(), ..context::caller(session, Transport::StreamableHttp) };
         let deadline = Instant::now() + self.longest_deadline();
         let context = CallContext::new(caller, deadline, self.deliver.clone() as Arc<dyn Effects>);
         self.deliver.toolbox.header_parameters(&self.plugins.registry(), &context, tool).await

@@ -13,8 +13,8 @@ use switchboard_protocol::MessageType;
 
 use super::{
     effects::{
-        CallContext, Caller, Effects, Emission, SubscribeOptions, ToolError, TopicError, TopicMember, TopicPosition,
-        TopicPublication, TopicSubscription, Transport, Unreachable,
+        CallContext, Caller, CallerSession, Effects, Emission, SubscribeOptions, ToolError, TopicError, TopicMember,
+        TopicPosition, TopicPublication, TopicSubscription, Transport, Unreachable,
     },
     offers::Offers,
 };
@@ -30,6 +30,7 @@ static NOBODYS: LazyLock<CallContext> = LazyLock::new(|| {
     let caller = Caller {
         connection_id: NOBODY.into(),
         session_id: NOBODY.into(),
+        session: Arc::new(Detached),
         principal: Arc::new(principal),
         transport: Transport::Internal,
         through: None,
@@ -47,7 +48,15 @@ pub(super) fn is_nobody(caller: &Caller) -> bool {
     caller.transport == Transport::Internal && *caller.session_id == *NOBODY
 }
 
+#[derive(Debug)]
 struct Detached;
+
+impl CallerSession for Detached {
+    /// There is no session that could.
+    fn is_over(&self) -> bool {
+        false
+    }
+}
 
 fn no_topics<T>() -> Result<T, TopicError> {
     Err(TopicError::Forbidden("this call has no caller whose topics they could be".into()))

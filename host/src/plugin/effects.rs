@@ -3,7 +3,7 @@
 //! `plugin` knows neither sessions nor sockets nor topics. Whoever dispatches messages implements
 //! [`Effects`] and hands it to each call.
 
-use std::{sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use futures_util::future::BoxFuture;
 use switchboard_protocol::MessageType;
@@ -15,11 +15,19 @@ use super::{
 };
 use crate::auth::Principal;
 
+/// A session as calls on its behalf know it. They may outlive it, and must leave nothing behind then.
+pub(crate) trait CallerSession: fmt::Debug + Send + Sync {
+    /// Whether it has ended for good. That comes before anything which plugins keep for it is dropped: who puts something
+    /// there and finds this false has it dropped with the rest.
+    fn is_over(&self) -> bool;
+}
+
 /// On whose behalf a call is made.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub connection_id: Arc<str>,
     pub session_id: Arc<str>,
+    pub session: Arc<dyn CallerSession>,
     pub principal: Arc<Principal>,
     pub transport: Transport,
     /// The plugin that chose what this call is about, on the caller's behalf: one that published. `None` where a client itself
@@ -240,4 +248,29 @@ pub(crate) trait Effects: Send + Sync + 'static {
 
     /// The JSON object of `host-info.stats`.
     fn stats(&self) -> String;
+}
+
+#[cfg(test)]
+pub(crate) mod test_session {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::CallerSession;
+
+    /// A session that goes on until it is told to end.
+    #[derive(Debug, Default)]
+    pub struct TestSession(AtomicBool);
+
+    pub static GOES_ON: TestSession = TestSession(AtomicBool::new(false));
+
+    impl TestSession {
+        pub fn end(&self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    impl CallerSession for TestSession {
+        fn is_over(&self) -> bool {
+            self.0.load(Ordering::Acquire)
+        }
+    }
 }

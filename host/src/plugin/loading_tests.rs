@@ -13,6 +13,7 @@ use switchboard_protocol::MessageType;
 use super::{
     check::check_file,
     detached,
+    effects::test_session::GOES_ON,
     instance::GuestMessage,
     operation::{OperationError, Order},
     state::{Owner, Place, StateScope, StateUsage},
@@ -55,6 +56,18 @@ async fn a_plugin_that_was_built_before_an_interface_grew_loads() {
     };
     let files = [("a", handling("1.0.0", &["ping"]).with_contract(before).with_clock())];
     let host = Host::start(&files, |_| {}).await;
+    assert_eq!(host.route("ping"), "a 1.0.0");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_that_are_cut_for_messages_do_not_keep_out_a_version_that_is_fit() {
+    let files = [("a", handling("1.0.0", &["ping"]).with_self_test(Ok(())))];
+    let host = Host::start(&files, |config| {
+        config.plugin_defaults.limits.deadline = Duration::from_nanos(1);
+        config.plugin_defaults.limits.cpu_time = Duration::from_nanos(1);
+    })
+    .await;
     assert_eq!(host.route("ping"), "a 1.0.0");
     host.stop().await;
 }
@@ -310,7 +323,7 @@ async fn a_file_can_be_checked_without_being_served() {
 async fn operators_see_and_drop_what_a_plugin_remembers_whether_or_not_it_still_has_a_file() {
     let host = Host::start(&[("idle", handling("1.0.0", &["idle"]))], |_| ()).await;
     let (gone, owner) = (Arc::from("gone"), Owner::Plugin);
-    let place = Place { plugin: &gone, owner: &owner, quota: 1_000, now: 0 };
+    let place = Place { plugin: &gone, owner: &owner, session: &GOES_ON, quota: 1_000, now: 0 };
     host.plugins.shared.state.set(place, "k", b"v", None).await.unwrap();
     let order = Order { by: "alice".into(), why: "it is gone".into() };
     assert_eq!(host.plugins.state_usage("idle").unwrap(), StateUsage::none("idle"));

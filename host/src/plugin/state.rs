@@ -12,7 +12,7 @@
 use std::{
     path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -24,6 +24,7 @@ use self::{
     usage::Usage,
     writer::Writer,
 };
+use super::effects::CallerSession;
 use crate::{
     config::LiveConfig,
     storage::{StoreError, shelves::ShelfFile},
@@ -72,6 +73,8 @@ pub(crate) enum StateFault {
 pub(crate) struct Place<'a> {
     pub plugin: &'a Arc<str>,
     pub owner: &'a Owner,
+    /// That of the caller, whoever the owner is.
+    pub session: &'a dyn CallerSession,
     pub quota: usize,
     /// Unix milliseconds.
     pub now: u64,
@@ -127,7 +130,7 @@ impl StateStore {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     _ = interval.tick() => {
-                        let entries = store.sessions.purge(now(), Instant::now());
+                        let entries = store.sessions.purge(now());
                         tracing::trace!(entries, "dropped expired state of sessions");
                     }
                 }
@@ -196,7 +199,8 @@ impl StateStore {
         let bounds = |pool| Bounds { quota: at.quota, pool, now: at.now };
         if let Owner::Session(session) = at.owner {
             let within = bounds(config.state.max_connection_bytes);
-            return self.sessions.with((session, at.plugin), access == Access::Adds, |shelf| work(shelf, within));
+            let may_add = (access == Access::Adds).then_some(at.session);
+            return self.sessions.with((session, at.plugin), may_add, |shelf| work(shelf, within));
         }
         if let Some(writer) = self.writer.as_ref().filter(|_| access != Access::Looks) {
             writer.room().await?;
@@ -205,9 +209,9 @@ impl StateStore {
         self.cache.with(at.owner, at.plugin, |shelf| work(shelf, within)).await
     }
 
-    /// Drops what was remembered for a session, and what calls that outlive it would add.
-    pub fn forget_session(&self, session_id: &str, now: Instant) {
-        self.sessions.forget_session(session_id, now);
+    /// Drops what was remembered for a session that has ended.
+    pub fn forget_session(&self, session_id: &str) {
+        self.sessions.forget_session(session_id);
     }
 
     /// What is remembered for a session, to be saved with it.
@@ -215,8 +219,8 @@ impl StateStore {
         self.sessions.export(session_id)
     }
 
-    pub fn restore_session(&self, session_id: &str, saved: Vec<SavedState>) {
-        self.sessions.restore(session_id, saved);
+    pub fn restore_session(&self, session_id: &Arc<str>, session: &dyn CallerSession, saved: Vec<SavedState>) {
+        self.sessions.restore(session_id, session, saved);
     }
 
     /// How much a plugin remembers; `None` if nothing was ever heard of it.

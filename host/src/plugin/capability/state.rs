@@ -55,7 +55,8 @@ impl CallState {
     }
 
     fn place<'a>(&'a self, owner: &'a Owner) -> Place<'a> {
-        Place { plugin: &self.version.name, owner, quota: self.version.limits.max_state_bytes, now: now() }
+        let session = &*self.context.caller.session;
+        Place { plugin: &self.version.name, owner, session, quota: self.version.limits.max_state_bytes, now: now() }
     }
 }
 

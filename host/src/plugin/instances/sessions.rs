@@ -15,7 +15,7 @@ use std::{
 use futures_util::{StreamExt as _, future::join_all, stream};
 use tokio::sync::OwnedMutexGuard;
 
-use super::super::{PluginVersion, capability::SharedCapabilities, failure::CallFailure};
+use super::super::{PluginVersion, capability::SharedCapabilities, effects::Caller, failure::CallFailure};
 use super::{
     handover::Parked,
     live::{Live, PutAway},
@@ -33,14 +33,6 @@ const PUT_AWAY_AT_ONCE: usize = 4;
 /// not expect to find a thought where it was left.
 const PARKED_FOR: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long the end of a session is remembered, so that a call which outlives it gets no place. Longer than
-/// any call may take, whose `deadline` is an hour at most.
-const ENDED_FOR: Duration = Duration::from_secs(4_000);
-
-/// Ended sessions that are remembered. Beyond it, a late call could make a place anew, which ends as an idle
-/// one does.
-const MAX_ENDED: usize = 65_536;
-
 type OfSession = HashMap<Arc<str>, Arc<Slot>>;
 
 #[derive(Default)]
@@ -55,7 +47,6 @@ pub(in super::super) struct SessionInstances {
 struct Kept {
     /// By session, then by plugin.
     slots: HashMap<Arc<str>, OfSession>,
-    ended: HashMap<Arc<str>, Instant>,
 }
 
 /// One session's place in one plugin. Its lock is the order of its calls.
@@ -89,21 +80,18 @@ struct Found {
 
 impl SessionInstances {
     /// None for a session that has ended.
-    pub fn slot(&self, session_id: &Arc<str>, plugin: &Arc<str>) -> Option<Arc<Slot>> {
+    pub fn slot(&self, caller: &Caller, plugin: &Arc<str>) -> Option<Arc<Slot>> {
         let mut kept = self.kept();
-        if kept.ended.contains_key(session_id) {
+        // Under the lock: whoever ends afterwards finds what was put here.
+        if caller.session.is_over() {
             return None;
         }
-        Some(kept.slots.entry(session_id.clone()).or_default().entry(plugin.clone()).or_default().clone())
+        Some(kept.slots.entry(caller.session_id.clone()).or_default().entry(plugin.clone()).or_default().clone())
     }
 
     /// The session has ended. Nobody finds its instances any more; those in the middle of a call end with it.
-    pub fn end(&self, session_id: &str, now: Instant) -> LastInstances {
-        let mut kept = self.kept();
-        if kept.ended.len() < MAX_ENDED {
-            kept.ended.insert(session_id.into(), now);
-        }
-        LastInstances(kept.slots.remove(session_id).unwrap_or_default())
+    pub fn end(&self, session_id: &str) -> LastInstances {
+        LastInstances(self.kept().slots.remove(session_id).unwrap_or_default())
     }
 
     /// What up to so many of a version's sessions would leave behind now; `None` if none of them has an
@@ -133,9 +121,8 @@ impl SessionInstances {
         }
     }
 
-    /// Forgets what is too old, and finds the instances that nobody needs at the moment, by plugin.
+    /// Drops what was left behind too long ago, and finds the instances that nobody needs at the moment, by plugin.
     fn due(&self, now: Instant) -> HashMap<Arc<str>, Vec<Found>> {
-        self.kept().ended.retain(|_, since| now.saturating_duration_since(*since) < ENDED_FOR);
         let mut due = HashMap::<_, Vec<_>>::new();
         for found in self.all() {
             let Ok(mut occupant) = found.slot.try_lock() else { continue };

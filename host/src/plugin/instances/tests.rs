@@ -9,9 +9,10 @@ use switchboard_protocol::MessageType;
 
 use super::super::{
     PluginVersion, detached,
-    effects::CallContext,
+    effects::{CallContext, test_session::TestSession},
     failure::CallFailure,
     instance::GuestMessage,
+    instances::sessions::Slot,
     status::Stage,
     test_guest::{Handle, Handover, TestGuest},
     test_host::Host,
@@ -40,7 +41,12 @@ fn serving(host: &Host, plugin: &str) -> Arc<PluginVersion> {
 fn of_session(session: &str, within: Duration) -> CallContext {
     let mut context = detached::context(Instant::now() + within);
     context.caller.session_id = session.into();
+    context.caller.session = Arc::new(TestSession::default());
     context
+}
+
+fn place_of(version: &PluginVersion, session: &str) -> Arc<Slot> {
+    version.shared.sessions.slot(&of_session(session, PROMPT).caller, &version.name).unwrap()
 }
 
 async fn ask(version: &Arc<PluginVersion>, session: &str) -> Result<(), CallFailure> {
@@ -48,6 +54,10 @@ async fn ask(version: &Arc<PluginVersion>, session: &str) -> Result<(), CallFail
 }
 
 async fn ask_within(version: &Arc<PluginVersion>, session: &str, within: Duration) -> Result<(), CallFailure> {
+    ask_in(version, of_session(session, within)).await
+}
+
+async fn ask_in(version: &Arc<PluginVersion>, context: CallContext) -> Result<(), CallFailure> {
     let message = GuestMessage {
         message_type: MessageType::parse(&version.manifest.handles[0].pattern.to_string()).unwrap(),
         payload: "{}".into(),
@@ -55,7 +65,7 @@ async fn ask_within(version: &Arc<PluginVersion>, session: &str, within: Duratio
         correlation_id: None,
         timestamp: 0.0,
     };
-    version.handle(of_session(session, within), message).await.map(drop)
+    version.handle(context, message).await.map(drop)
 }
 
 fn put_away(host: &Host, plugin: &str, reason: &'static str) -> u64 {
@@ -201,14 +211,12 @@ async fn what_instances_left_behind_gives_way_to_others_the_oldest_first() {
     for session in sessions {
         ask(&version, session).await.unwrap();
         // One after the other, so that it is known which is the oldest.
-        let behind = || version.shared.sessions.slot(&session.into(), &version.name).unwrap();
+        let behind = || place_of(&version, session);
         host.until(|| behind().try_lock().is_ok_and(|there| there.left_behind().is_some()), |there| *there, "it").await;
     }
     assert_eq!(handovers(&host, "a", "no_room"), 2);
-    let left = |session: &str| {
-        let slot = version.shared.sessions.slot(&session.into(), &version.name).unwrap();
-        slot.try_lock().is_ok_and(|occupant| occupant.left_behind().is_some())
-    };
+    let left =
+        |session: &str| place_of(&version, session).try_lock().is_ok_and(|occupant| occupant.left_behind().is_some());
     assert_eq!(sessions.map(left), [false, false, true, true, true]);
     host.stop().await;
 }
@@ -237,12 +245,15 @@ async fn nothing_is_left_of_a_session_that_has_ended_whatever_comes_late() {
 async fn a_late_call_of_a_session_that_has_ended_is_answered_and_leaves_nothing() {
     let host = Host::start(&[("a", guest("1.0.0", "ping", Handover::Agree, Handover::Agree))], nothing_ahead).await;
     let version = serving(&host, "a");
+    let (mut late, session) = (of_session("s1", PROMPT), TestSession::default());
+    session.end();
+    late.caller.session = Arc::new(session);
     drop(host.plugins.end_instances("s1"));
-    ask(&version, "s1").await.unwrap();
+    ask_in(&version, late).await.unwrap();
     assert_eq!((slots(&version), kept(&host, "a")), (0, 0));
 
     // This one ends in the middle of its call.
-    let slot = version.shared.sessions.slot(&"s2".into(), &version.name).unwrap();
+    let slot = place_of(&version, "s2");
     let held = slot.lock_owned().await;
     let waits = ask(&version, "s2");
     let ends = async {
@@ -330,7 +341,7 @@ async fn what_nobody_takes_over_in_time_costs_two_messages_and_no_more() {
     .await;
     let version = serving(&host, "a");
     ask(&version, "s1").await.unwrap();
-    let slot = version.shared.sessions.slot(&"s1".into(), &version.name).unwrap();
+    let slot = place_of(&version, "s1");
     for attempt in 0..2 {
         // Until it is left behind, this one could also be too short for that.
         while !slot.try_lock().is_ok_and(|there| there.left_behind().is_some_and(|parked| parked.attempts() > attempt))

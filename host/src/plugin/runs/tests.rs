@@ -7,7 +7,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    super::{effects::*, offers::Offers},
+    super::{
+        effects::{test_session::TestSession, *},
+        offers::Offers,
+    },
     *,
 };
 
@@ -73,6 +76,7 @@ fn outlet(recorder: &Arc<Recorder>, subject: &str) -> RunOutlet {
         caller: Caller {
             connection_id: "ws_1".into(),
             session_id: "s_1".into(),
+            session: Arc::new(TestSession::default()),
             principal: Arc::new(principal(subject, None)),
             transport: Transport::Websocket,
             through: None,

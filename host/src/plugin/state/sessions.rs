@@ -5,12 +5,11 @@ use std::{
     collections::{HashMap, hash_map::RandomState},
     hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{StateFault, StateScope, shelf::Shelf, usage::Usage};
+use super::{super::effects::CallerSession, StateFault, StateScope, shelf::Shelf, usage::Usage};
 use crate::storage::shelves::Row;
 
 /// Locks, so that calls of different sessions seldom meet on one.
@@ -19,14 +18,6 @@ const SHARDS: usize = 32;
 /// Sessions (with something to remember) per shard. With the bound on their bytes it is seldom the first to be
 /// reached; it bounds the many with next to nothing.
 const MAX_OWNERS_PER_SHARD: usize = 65_536;
-
-/// How long the end of a session is remembered, so that a call which outlives it leaves nothing behind.
-/// Longer than any call may take.
-const ENDED_FOR: Duration = Duration::from_secs(600);
-
-/// Ended sessions that are remembered per shard. Beyond it, a late call could leave something behind,
-/// which counts as one more owner.
-const MAX_ENDED_PER_SHARD: usize = 4_096;
 
 /// What a plugin remembers for a session, as it is written down with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +43,6 @@ pub(super) struct SessionShelves {
 #[derive(Default)]
 struct Shard {
     owners: HashMap<Arc<str>, HashMap<Arc<str>, Shelf>>,
-    ended: HashMap<Arc<str>, Instant>,
 }
 
 impl SessionShelves {
@@ -60,18 +50,19 @@ impl SessionShelves {
         Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new(), usage }
     }
 
-    /// Does something with a shelf that is empty at first. `adds`: whether it may have more in it afterwards.
+    /// Does something with a shelf that is empty at first. `adds`: it may have more in it afterwards, and so the session
+    /// must go on. What is added before it has ended is dropped by its end.
     pub fn with<T>(
         &self,
         (session, plugin): (&Arc<str>, &Arc<str>),
-        adds: bool,
+        adds: Option<&dyn CallerSession>,
         work: impl FnOnce(&mut Shelf) -> Result<T, StateFault>,
     ) -> Result<T, StateFault> {
         let mut shard = self.shard(session);
-        if adds && shard.ended.contains_key(session) {
+        if adds.is_some_and(CallerSession::is_over) {
             return Err(StateFault::SessionEnded);
         }
-        if adds && shard.owners.len() >= MAX_OWNERS_PER_SHARD && !shard.owners.contains_key(session) {
+        if adds.is_some() && shard.owners.len() >= MAX_OWNERS_PER_SHARD && !shard.owners.contains_key(session) {
             return Err(StateFault::TooManyOwners);
         }
         let shelves = shard.owners.entry(session.clone()).or_default();
@@ -81,13 +72,10 @@ impl SessionShelves {
         result
     }
 
-    /// Drops what was remembered for a session, and what calls that outlive it would add.
-    pub fn forget_session(&self, session_id: &str, now: Instant) {
+    /// Drops what was remembered for a session that has ended.
+    pub fn forget_session(&self, session_id: &str) {
         let mut shard = self.shard(session_id);
         shard.owners.remove(session_id).into_iter().flatten().for_each(|(_, shelf)| shelf.forget());
-        if shard.ended.len() < MAX_ENDED_PER_SHARD {
-            shard.ended.insert(session_id.into(), now);
-        }
     }
 
     /// Drops what a plugin remembers for all sessions.
@@ -102,7 +90,7 @@ impl SessionShelves {
     }
 
     /// Drops what has ended; returns how many entries.
-    pub fn purge(&self, now: u64, instant: Instant) -> usize {
+    pub fn purge(&self, now: u64) -> usize {
         let mut purged = 0;
         for shard in &self.shards {
             let mut shard = lock(shard);
@@ -113,7 +101,6 @@ impl SessionShelves {
                 });
                 !shelves.is_empty()
             });
-            shard.ended.retain(|_, since| instant.saturating_duration_since(*since) < ENDED_FOR);
         }
         purged
     }
@@ -130,17 +117,16 @@ impl SessionShelves {
         saved.collect()
     }
 
-    pub fn restore(&self, session_id: &str, saved: Vec<SavedState>) {
-        let session: Arc<str> = session_id.into();
+    pub fn restore(&self, session_id: &Arc<str>, session: &dyn CallerSession, saved: Vec<SavedState>) {
         for SavedState { plugin, entries } in saved {
-            let restored = self.with((&session, &plugin.into()), true, |shelf| {
+            let restored = self.with((session_id, &plugin.into()), Some(session), |shelf| {
                 for SavedEntry { key, value, expires } in entries {
                     shelf.restore(&key, Row { value: value.into(), expires });
                 }
                 Ok(())
             });
             if let Err(fault) = restored {
-                tracing::warn!(session_id, %fault, "what a plugin remembered for a session is not restored");
+                tracing::warn!(%session_id, %fault, "what a plugin remembered for a session is not restored");
             }
         }
     }

@@ -5,7 +5,10 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Config;
+use crate::{
+    config::Config,
+    plugin::effects::test_session::{GOES_ON, TestSession},
+};
 
 mod cost;
 mod model;
@@ -41,7 +44,7 @@ impl Fixture {
     }
 
     fn place<'a>(&'a self, owner: &'a Owner, now: u64) -> Place<'a> {
-        Place { plugin: &self.plugin, owner, quota: QUOTA, now }
+        Place { plugin: &self.plugin, owner, session: &GOES_ON, quota: QUOTA, now }
     }
 
     fn writer(&self) -> &Arc<Writer> {
@@ -309,12 +312,28 @@ async fn the_state_of_a_session_is_saved_with_it_and_ends_with_it() {
     assert!(f.store.export_session("s2").is_empty());
     let f = f.restart();
     assert_eq!(f.get(&session, "k").await, None);
-    f.store.restore_session("s1", saved);
+    f.store.restore_session(&"s1".into(), &GOES_ON, saved);
     assert_eq!(f.get(&session, "k").await.as_deref(), Some(&b"v"[..]));
     assert_eq!(f.store.get(f.place(&session, 5), "k").await, Ok(None), "its time goes on");
-    f.store.forget_session("s1", Instant::now());
+    f.store.forget_session("s1");
     assert_eq!((f.get(&session, "k").await, f.usage(StateScope::Connection)), (None, (0, 0, 0)));
-    assert_eq!(f.store.set(f.place(&session, 0), "k", b"v", None).await, Err(StateFault::SessionEnded));
+}
+
+#[tokio::test]
+async fn a_call_that_outlives_its_session_adds_nothing_to_what_has_ended() {
+    let f = Fixture::new();
+    let (owner, asks) = (Owner::Session("s1".into()), TestSession::default());
+    let place = || Place { session: &asks, ..f.place(&owner, 0) };
+    f.store.set(place(), "k", b"v", None).await.unwrap();
+    asks.end();
+    assert_eq!(f.store.set(place(), "k", b"w", None).await, Err(StateFault::SessionEnded));
+    assert_eq!(f.store.get(place(), "k").await, Ok(Some(b"v".to_vec())), "until it is forgotten");
+    f.store.forget_session("s1");
+    assert_eq!(f.store.increment(place(), "k", 1).await, Err(StateFault::SessionEnded));
+    assert_eq!((f.store.get(place(), "k").await, f.usage(StateScope::Connection)), (Ok(None), (0, 0, 0)));
+    let user = user("alice");
+    let of_user = Place { session: &asks, ..f.place(&user, 0) };
+    assert_eq!(f.store.set(of_user, "k", b"v", None).await, Ok(()), "a user has more than one session");
 }
 
 #[tokio::test]
@@ -331,7 +350,7 @@ async fn without_a_folder_it_all_works_and_nothing_is_kept() {
     let config = LiveConfig::new(Config::for_tests("nowhere"));
     let store = StateStore::open(config, None, Metrics::new(), &TaskTracker::new()).unwrap();
     let (plugin, owner) = ("notes".into(), user("alice"));
-    let place = Place { plugin: &plugin, owner: &owner, quota: QUOTA, now: 0 };
+    let place = Place { plugin: &plugin, owner: &owner, session: &GOES_ON, quota: QUOTA, now: 0 };
     assert_eq!(store.increment(place, "n", 2).await, Ok(2));
     assert_eq!(store.increment(place, "n", 2).await, Ok(4));
     store.forget(&plugin, &ALL).unwrap();

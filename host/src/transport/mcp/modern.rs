@@ -59,7 +59,7 @@ async fn check_arguments(
 ) -> Result<(), Fault> {
     let Some(tool) = mirror::called_tool(message) else { return Ok(()) };
     let principal = post.session.principal();
-    let wanted = edge.dispatcher.header_parameters(&principal, &post.session.id, tool).await;
+    let wanted = edge.dispatcher.header_parameters(&principal, &post.session, tool).await;
     let mirrored = wanted.iter().map(|wanted| MirroredArgument { header: &wanted.header, path: &wanted.path });
     mirror::check_arguments(headers, &message.params, mirrored)
 }

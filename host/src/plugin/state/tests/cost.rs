@@ -1,6 +1,8 @@
 //! What durability costs, as a ratio within one run. By hand:
 //! `cargo test -p switchboard --lib what_durability_costs -- --ignored --nocapture`
 
+use std::time::Instant;
+
 use super::*;
 
 const OPERATIONS: u32 = 10_000;
@@ -12,7 +14,10 @@ const ROUNDS: usize = 15;
 /// Microseconds for each: set, get, increment, and the last flush.
 async fn measure(store: &StateStore, plugin: &Arc<str>) -> [f64; 4] {
     let owners: Vec<Owner> = (0..OWNERS).map(|n| user(&n.to_string())).collect();
-    let place = |n: u32| Place { plugin, owner: &owners[(n % OWNERS) as usize], quota: 1 << 20, now: now() };
+    let place = |n: u32| {
+        let owner = &owners[(n % OWNERS) as usize];
+        Place { plugin, owner, session: &GOES_ON, quota: 1 << 20, now: now() }
+    };
     let each = |begun: Instant| begun.elapsed().as_secs_f64() * 1e6 / f64::from(OPERATIONS);
     let begun = Instant::now();
     for n in 0..OPERATIONS {
