@@ -22,7 +22,7 @@ mod own_host;
 mod rate_limit;
 mod rated_users;
 
-pub(crate) use connection_limit::{ConnectionSlot, UserSlot};
+pub(crate) use connection_limit::{ConnectionSlot, Evictable, UserSlot};
 pub(crate) use message_rate::{MessageRate, RateExceeded, RateScope};
 pub(crate) use own_host::{host_of, is_own_host};
 pub(crate) use rate_limit::subject_to_limit;
@@ -96,10 +96,10 @@ impl Admission {
     }
 
     /// A place among the connections of one user, who may have to give up an older one for it.
-    pub fn admit_user(&self, principal: &Principal, connection_id: &str) -> Result<UserSlot, Refused> {
+    pub fn admit_user(&self, principal: &Principal, connection: Arc<dyn Evictable>) -> Result<UserSlot, Refused> {
         let limits = &self.config.load().limits;
         let limit = limits.max_connections_per_user;
-        self.users.admit(principal, connection_id, limit, limits.on_user_limit).ok_or_else(|| Refused {
+        self.users.admit(principal, connection, limit, limits.on_user_limit).ok_or_else(|| Refused {
             code: ErrorCode::UserConnectionLimitReached,
             detail: format!("this user holds {limit} connections, and no more are allowed"),
             retry_after: None,

@@ -1,7 +1,7 @@
 //! How many connections there may be, in all and for one user.
 //!
 //! A slot that is dropped frees its place; nothing else does. A connection that must give way stops
-//! counting at once, is told by a token, and closes by itself.
+//! counting at once, is told, and closes by itself.
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -11,8 +11,6 @@ use std::{
     },
     time::Duration,
 };
-
-use tokio_util::sync::CancellationToken;
 
 use crate::{auth::Principal, config::OnUserLimit};
 
@@ -62,9 +60,14 @@ enum Members {
     Many(BTreeMap<u64, Member>),
 }
 
-struct Member {
-    connection_id: Box<str>,
-    evicted: CancellationToken,
+type Member = Arc<dyn Evictable>;
+
+/// A connection that can be made to give way to a newer one of its user.
+pub(crate) trait Evictable: Send + Sync {
+    fn connection_id(&self) -> &str;
+
+    /// It is to end. Called with a lock held: it must not wait, and not come back here.
+    fn evict(&self);
 }
 
 /// A place among the connections of one user.
@@ -72,7 +75,6 @@ pub(crate) struct UserSlot {
     users: Arc<Mutex<ByUser>>,
     user: User,
     number: u64,
-    evicted: CancellationToken,
 }
 
 impl Users {
@@ -80,7 +82,7 @@ impl Users {
     pub fn admit(
         &self,
         principal: &Principal,
-        connection_id: &str,
+        connection: Arc<dyn Evictable>,
         limit: usize,
         on_limit: OnUserLimit,
     ) -> Option<UserSlot> {
@@ -92,13 +94,11 @@ impl Users {
         }
         let number = by_user.next;
         by_user.next += 1;
-        let evicted = CancellationToken::new();
-        let member = Member { connection_id: connection_id.into(), evicted: evicted.clone() };
         match by_user.users.entry(user.clone()) {
-            Entry::Vacant(place) => drop(place.insert(Members::One(number, member))),
-            Entry::Occupied(mut members) => members.get_mut().add(number, member, limit),
+            Entry::Vacant(place) => drop(place.insert(Members::One(number, connection))),
+            Entry::Occupied(mut members) => members.get_mut().add(number, connection, limit),
         }
-        Some(UserSlot { users: Arc::clone(&self.0), user, number, evicted })
+        Some(UserSlot { users: Arc::clone(&self.0), user, number })
     }
 }
 
@@ -119,11 +119,11 @@ impl Members {
         while members.len() >= limit {
             let Some((_, oldest)) = members.pop_first() else { break };
             tracing::info!(
-                connection_id = &*oldest.connection_id,
-                newer = &*member.connection_id,
+                connection_id = oldest.connection_id(),
+                newer = member.connection_id(),
                 "the oldest connection of a user gives way"
             );
-            oldest.evicted.cancel();
+            oldest.evict();
         }
         members.insert(number, member);
         *self = Self::Many(members);
@@ -138,13 +138,6 @@ impl Members {
                 !members.is_empty()
             }
         }
-    }
-}
-
-impl UserSlot {
-    /// Cancelled when this connection must give way to a newer one.
-    pub fn evicted(&self) -> CancellationToken {
-        self.evicted.clone()
     }
 }
 
@@ -166,18 +159,46 @@ fn locked(users: &Mutex<ByUser>) -> MutexGuard<'_, ByUser> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
 
     fn user(tenant: Option<&str>, subject: &str) -> Principal {
         Principal::named(tenant, subject)
     }
 
-    fn admit(users: &Users, principal: &Principal, limit: usize, on_limit: OnUserLimit) -> Option<UserSlot> {
-        users.admit(principal, "ws_1", limit, on_limit)
+    /// A connection that has its place.
+    struct Held {
+        evicted: Arc<AtomicBool>,
+        _slot: UserSlot,
     }
 
-    fn evicted(slots: &[UserSlot]) -> Vec<bool> {
-        slots.iter().map(|slot| slot.evicted().is_cancelled()).collect()
+    struct Evicted(Arc<AtomicBool>);
+
+    impl Evictable for Evicted {
+        fn connection_id(&self) -> &str {
+            "ws_1"
+        }
+
+        fn evict(&self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    impl Held {
+        fn is_evicted(&self) -> bool {
+            self.evicted.load(Ordering::SeqCst)
+        }
+    }
+
+    fn admit(users: &Users, principal: &Principal, limit: usize, on_limit: OnUserLimit) -> Option<Held> {
+        let evicted = Arc::<AtomicBool>::default();
+        let slot = users.admit(principal, Arc::new(Evicted(evicted.clone())), limit, on_limit)?;
+        Some(Held { evicted, _slot: slot })
+    }
+
+    fn evicted(held: &[Held]) -> Vec<bool> {
+        held.iter().map(Held::is_evicted).collect()
     }
 
     #[test]
@@ -234,7 +255,7 @@ mod tests {
         let (users, alice) = (Users::default(), user(None, "alice"));
         let first = admit(&users, &alice, 1, OnUserLimit::Refuse).unwrap();
         assert!(admit(&users, &alice, 1, OnUserLimit::Refuse).is_none());
-        assert!(!first.evicted().is_cancelled());
+        assert!(!first.is_evicted());
         drop(first);
         assert!(admit(&users, &alice, 1, OnUserLimit::Refuse).is_some());
     }

@@ -8,13 +8,16 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::sync::watch;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::inbox::{Accepted, Inbox, Lane};
@@ -29,27 +32,40 @@ pub(crate) struct Handlers {
 
 struct Shared {
     inbox: Mutex<Inbox<Job>>,
-    /// Wakes everybody who waits for one to finish: for a moment, two sockets can.
-    finished: watch::Sender<()>,
-    abandoned: CancellationToken,
+    /// How many have finished, for everybody who waits for one to: for a moment, two sockets can. A count and a place to
+    /// wait, since each idle session has one; a channel would be ten times as large.
+    finished: AtomicUsize,
+    one_finished: Notify,
+    is_abandoned: AtomicBool,
+    abandoned: Notify,
     tasks: TaskTracker,
 }
 
 /// Who waits for handlers to finish.
 #[derive(Debug)]
-pub(crate) struct Finished(watch::Receiver<()>);
+pub(crate) struct Finished {
+    shared: Arc<Shared>,
+    /// How many had finished at the last return.
+    seen: usize,
+}
 
 impl Finished {
     /// Those that have finished so far are not waited for.
     pub fn forget(&mut self) {
-        self.0.mark_unchanged();
+        self.seen = self.shared.finished.load(Ordering::Acquire);
     }
 
     /// Returns when one or more have finished since the last return.
     pub async fn next(&mut self) {
-        if self.0.changed().await.is_err() {
-            // The session is gone, and so is everything that could finish.
-            std::future::pending::<()>().await;
+        loop {
+            // Before the look: what finishes in between wakes it.
+            let one_finished = self.shared.one_finished.notified();
+            let finished = self.shared.finished.load(Ordering::Acquire);
+            if finished != self.seen {
+                self.seen = finished;
+                return;
+            }
+            one_finished.await;
         }
     }
 }
@@ -65,8 +81,10 @@ impl Handlers {
     pub fn new(capacity: usize, tasks: TaskTracker) -> Self {
         let shared = Shared {
             inbox: Mutex::new(Inbox::new(capacity)),
-            finished: watch::Sender::new(()),
-            abandoned: CancellationToken::new(),
+            finished: AtomicUsize::new(0),
+            one_finished: Notify::new(),
+            is_abandoned: AtomicBool::new(false),
+            abandoned: Notify::new(),
             tasks,
         };
         Self { shared: Arc::new(shared) }
@@ -98,17 +116,19 @@ impl Handlers {
 
     /// Sees every handler that finishes from now on.
     pub fn finished(&self) -> Finished {
-        Finished(self.shared.finished.subscribe())
+        let seen = self.shared.finished.load(Ordering::Acquire);
+        Finished { shared: self.shared.clone(), seen }
     }
 
     /// Whether the host has no time left for them.
     pub fn is_abandoned(&self) -> bool {
-        self.shared.abandoned.is_cancelled()
+        self.shared.is_abandoned()
     }
 
     /// Drops those that are under way, and those that wait.
     pub fn abandon(&self) {
-        self.shared.abandoned.cancel();
+        self.shared.is_abandoned.store(true, Ordering::Release);
+        self.shared.abandoned.notify_waiters();
     }
 }
 
@@ -122,7 +142,7 @@ impl Shared {
         // Nobody has to be woken: what waits has another turn at once, as a task.
         let mut context = Context::from_waker(Waker::noop());
         loop {
-            if !self.abandoned.is_cancelled() {
+            if !self.is_abandoned() {
                 let turn = AssertUnwindSafe(|| job.poll_unpin(&mut context));
                 match std::panic::catch_unwind(turn) {
                     Ok(Poll::Pending) => return Some(job),
@@ -143,7 +163,7 @@ impl Shared {
             let caught = AssertUnwindSafe(job).catch_unwind();
             let ended = tokio::select! {
                 biased;
-                () = self.abandoned.cancelled() => Ok(()),
+                () = self.abandoned() => Ok(()),
                 ended = caught => ended,
             };
             if ended.is_err() {
@@ -159,8 +179,21 @@ impl Shared {
     /// One has ended. Returns the next of its lane.
     fn ended(&self, lane: &Lane) -> Option<Job> {
         let next = self.inbox().finished(lane);
-        self.finished.send_replace(());
+        self.finished.fetch_add(1, Ordering::AcqRel);
+        self.one_finished.notify_waiters();
         next
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.is_abandoned.load(Ordering::Acquire)
+    }
+
+    /// Returns when the host has no time left for any of them.
+    async fn abandoned(&self) {
+        let abandoned = self.abandoned.notified();
+        if !self.is_abandoned() {
+            abandoned.await;
+        }
     }
 }
 

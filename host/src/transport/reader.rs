@@ -14,7 +14,6 @@ use std::{
 use bytes::Bytes;
 use switchboard_protocol::CloseCode;
 use tokio::time::{sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Edge,
@@ -126,12 +125,11 @@ impl<'a> Reader<'a> {
         self.line.connection.close(code);
     }
 
-    pub async fn run(&mut self, socket: &mut Receiver<'_>, evicted: CancellationToken) -> Ending {
+    pub async fn run(&mut self, socket: &mut Receiver<'_>) -> Ending {
         let line = self.line;
         let told = line.connection.told(None);
-        let evicted = evicted.cancelled();
         let alarm = sleep_until(self.watch().into());
-        tokio::pin!(told, evicted, alarm);
+        tokio::pin!(told, alarm);
         loop {
             if let Some((_, until)) = &self.held
                 && alarm.deadline() > (*until).into()
@@ -153,7 +151,6 @@ impl<'a> Reader<'a> {
                         return Ending::Closing(CloseCode::ServiceRestart);
                     }
                 },
-                () = &mut evicted => self.close(CloseCode::Evicted),
                 () = self.finished.next(), if self.held.is_some() || self.stalled => self.make_room(),
                 () = &mut alarm => {
                     self.give_up();

@@ -11,7 +11,6 @@ use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use switchboard_protocol::CloseCode;
 use tokio::{net::TcpStream, time::timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Edge,
@@ -48,7 +47,8 @@ pub(crate) struct Admitted {
     /// What compresses its messages, if its client speaks that.
     pub deflate: Option<Deflate>,
     /// Its places, among all and among those of its user.
-    pub slots: (ConnectionSlot, UserSlot),
+    /// Its places, which are free for others when this is dropped.
+    pub _slots: (ConnectionSlot, UserSlot),
 }
 
 /// How it ended, in the words of metrics and of plugins.
@@ -60,10 +60,10 @@ struct End {
 }
 
 /// Whatever this future holds at any time, each idle connection has room for: what is large is behind a pointer, or gone before
-/// the wait.
-pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Box<Admitted>) {
+/// the wait. Arguments keep their room, even those that were handed on.
+pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Box<Upgraded>, admitted: Box<Admitted>) {
     let limit = edge.config.load().limits.max_frame_bytes;
-    let mut socket = match socket(upgraded, limit, admitted.deflate) {
+    let mut socket = match socket(*upgraded, limit, admitted.deflate) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "the connection cannot become a socket"),
     };
@@ -75,7 +75,7 @@ pub(crate) async fn serve(edge: Arc<Edge>, upgraded: Upgraded, admitted: Box<Adm
         // It came too late to be told with the others.
         line.connection.order(Order::Leave);
     }
-    let (ending, reachable) = converse(&edge, line, admitted.codec, &mut socket, admitted.slots.1.evicted()).await;
+    let (ending, reachable) = converse(&edge, line, admitted.codec, &mut socket).await;
 
     let end = End::of(ending);
     line.connection.advance(Event::SocketGone);
@@ -114,17 +114,11 @@ fn leave(edge: &Edge, attachment: &Attachment, end: &End) {
 }
 
 /// Reads and writes until one of the two has ended. Says whether the client can be reached still.
-async fn converse(
-    edge: &Edge,
-    line: &Line,
-    codec: Codec,
-    socket: &mut Socket,
-    evicted: CancellationToken,
-) -> (Ending, bool) {
+async fn converse(edge: &Edge, line: &Line, codec: Codec, socket: &mut Socket) -> (Ending, bool) {
     let (mut receiver, mut sender) = socket.split();
     let writer = Writer { line, codec, metrics: &edge.metrics }.run(&mut sender);
     let mut reader = Reader::new(edge, line, codec);
-    let reader = reader.run(&mut receiver, evicted);
+    let reader = reader.run(&mut receiver);
     tokio::pin!(writer, reader);
     tokio::select! {
         biased;

@@ -36,7 +36,7 @@ use super::{
     waiting::Waits,
 };
 use crate::{
-    admission::{ConnectionSlot, UserSlot},
+    admission::{ConnectionSlot, Evictable, UserSlot},
     auth::Principal,
     session::exchange::End,
     telemetry::metrics::Reason,
@@ -69,7 +69,23 @@ enum Holds {
     /// A request that is answered never gives way to a newer one: its call would be lost.
     Request { _waits: Waits },
     /// What belongs to no request can be opened anew.
-    Listener(UserSlot),
+    Listener { _slot: UserSlot, evicted: CancellationToken },
+}
+
+/// A stream among the connections of its user.
+struct Listener {
+    connection_id: Arc<str>,
+    evicted: CancellationToken,
+}
+
+impl Evictable for Listener {
+    fn connection_id(&self) -> &str {
+        &self.connection_id
+    }
+
+    fn evict(&self) {
+        self.evicted.cancel();
+    }
 }
 
 /// What a stream begins with.
@@ -110,7 +126,7 @@ impl Holds {
     fn evicted(&self) -> CancellationToken {
         match self {
             Self::Request { .. } => CancellationToken::new(),
-            Self::Listener(slot) => slot.evicted(),
+            Self::Listener { evicted, .. } => evicted.clone(),
         }
     }
 }
@@ -126,8 +142,10 @@ impl Room {
     /// For what belongs to no request, which is counted as sockets are.
     pub fn for_listener(edge: &Edge, guest: &Guest) -> Result<Self, Fault> {
         let connection = edge.admission.reserve(guest.peer).map_err(Refusal::from)?;
-        let user = edge.admission.admit_user(&guest.principal, &guest.connection_id).map_err(Refusal::from)?;
-        Ok(Self { holds: Holds::Listener(user), connection })
+        let evicted = CancellationToken::new();
+        let listener = Listener { connection_id: guest.connection_id.clone(), evicted: evicted.clone() };
+        let slot = edge.admission.admit_user(&guest.principal, Arc::new(listener)).map_err(Refusal::from)?;
+        Ok(Self { holds: Holds::Listener { _slot: slot, evicted }, connection })
     }
 }
 
