@@ -117,7 +117,7 @@ impl Deliver {
         // Another client's correlation ids mean nothing to a receiver.
         let correlation_id = emission.correlation_id.as_deref().filter(|_| emission.to == Target::Caller);
         let bytes = encode(&emission.message_type, &emission.payload, correlation_id).map_err(|problem| {
-            tracing::warn!(%problem, "an emission is not JSON");
+            tracing::warn!(%problem, message_type = %emission.message_type, "an emission is not JSON");
             Unreachable
         })?;
         let is_volatile = emission.delivery == Delivery::Volatile;
