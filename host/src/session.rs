@@ -46,7 +46,7 @@ pub(crate) use handlers::{Handlers, Job};
 pub(crate) use registry::Sessions;
 pub(crate) use streams::Streams;
 
-use crate::{auth::Principal, plugin::effects::CallerSession};
+use crate::auth::Principal;
 use core::{Core, Life, Push, ResumeRequest, Resumption};
 use detached::{Detached, Share};
 use requests::Requests;
@@ -176,6 +176,11 @@ impl Session {
     /// Nothing is to be kept for it any more.
     pub fn end_for_good(&self) {
         self.is_over.store(true, Ordering::Release);
+    }
+
+    /// Whether that was said.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 
     pub fn principal(&self) -> Arc<Principal> {
@@ -392,12 +397,6 @@ impl Session {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl CallerSession for Session {
-    fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Acquire)
     }
 }
 

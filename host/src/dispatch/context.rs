@@ -13,7 +13,7 @@ use crate::{
     config::Config,
     plugin::{
         GuestMessage, PluginVersion,
-        effects::{CallContext, Caller, Effects, Transport},
+        effects::{CallContext, Caller, CallerSession, Effects, Transport},
     },
     session::Session,
     telemetry::Metrics,
@@ -118,6 +118,12 @@ pub(crate) fn caller(session: &Arc<Session>, transport: Transport) -> Caller {
         principal: session.principal(),
         transport,
         through: None,
+    }
+}
+
+impl CallerSession for Session {
+    fn is_over(&self) -> bool {
+        Session::is_over(self)
     }
 }
 

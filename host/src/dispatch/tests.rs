@@ -11,7 +11,7 @@ use crate::{
     auth::{Principal, revocation::Revocations},
     plugin::{
         GuestMessage,
-        effects::{CallerSession as _, Delivery, Effects as _, Emission, Target, Transport},
+        effects::{Delivery, Effects as _, Emission, Target, Transport},
         request::{Request as _, RequestError},
         test_guest::{Handle, TestGuest},
         test_host::Host,

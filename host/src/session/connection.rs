@@ -15,7 +15,6 @@ use switchboard_protocol::CloseCode;
 use tokio::sync::Notify;
 
 use super::state::{Event, State};
-use crate::admission::Evictable;
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -122,16 +121,6 @@ impl Connection {
                 _ => told.await,
             }
         }
-    }
-}
-
-impl Evictable for Connection {
-    fn connection_id(&self) -> &str {
-        &self.id
-    }
-
-    fn evict(&self) {
-        self.close(CloseCode::Evicted);
     }
 }
 

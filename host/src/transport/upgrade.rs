@@ -24,7 +24,7 @@ use axum::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use hyper::upgrade::OnUpgrade;
-use switchboard_protocol::{ErrorCode, SUBPROTOCOL, SUBPROTOCOL_MCP};
+use switchboard_protocol::{CloseCode, ErrorCode, SUBPROTOCOL, SUBPROTOCOL_MCP};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::Instrument as _;
 
@@ -40,6 +40,7 @@ use super::{
     wire::Deflate,
 };
 use crate::{
+    admission::Evictable,
     auth::Door,
     session::{
         Connection,
@@ -209,6 +210,16 @@ fn switching_protocols(
     }
     let broken = |error: axum::http::Error| Refusal::new(ErrorCode::InternalError, error.to_string());
     response.body(Body::empty()).map_err(broken)
+}
+
+impl Evictable for Connection {
+    fn connection_id(&self) -> &str {
+        &self.id
+    }
+
+    fn evict(&self) {
+        self.close(CloseCode::Evicted);
+    }
 }
 
 /// Waits until the 101 is written, and becomes the socket's task.
