@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt, time::SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{ErrorCode, ErrorPayload, InvalidMessageType, MessageType};
+use crate::{ErrorCode, ErrorPayload, InvalidMessageType, MessageType, nests_deeper_than};
 
 /// A message from a client, borrowed from the frame that it came in.
 #[derive(Debug)]
@@ -161,38 +161,6 @@ fn shortened(text: &str) -> String {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text.to_owned(),
     }
-}
-
-/// Whether brackets outside strings nest deeper than `limit`. Reads each byte once and allocates
-/// nothing; text that is not JSON gets some answer, and is refused by the parser afterwards.
-#[must_use]
-pub fn nests_deeper_than(text: &str, limit: u32) -> bool {
-    let mut depth = 0_u32;
-    let mut in_string = false;
-    let mut escaped = false;
-    for byte in text.bytes() {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > limit {
-                    return true;
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
 }
 
 /// Why a frame is not a message.

@@ -12,19 +12,19 @@ mod envelope;
 mod error_code;
 mod message_type;
 mod messages;
+mod nesting;
 mod reference;
 
 pub use close_code::CloseCode;
 pub use discovery::{Discovery, Endpoints, HandledType};
-pub use envelope::{
-    ClientMessage, EnvelopeFault, SeqTail, ServerMessage, nests_deeper_than, seq_parts, unix_seconds, with_seq,
-};
+pub use envelope::{ClientMessage, EnvelopeFault, SeqTail, ServerMessage, seq_parts, unix_seconds, with_seq};
 pub use error_code::{ErrorCode, HttpStatus};
 pub use message_type::{InvalidMessageType, MessageType};
 pub use messages::{
     Ack, ConnectionEstablished, ErrorPayload, Heartbeat, Limits, Reconnect, ReplayComplete, Resume, ResumeFailed,
     ResumeFailure, Resumed, TokenExpiring,
 };
+pub use nesting::nests_deeper_than;
 pub use reference::errors_page;
 
 /// The version of this protocol, sent in `connection_established` and by `/ws/config`.
