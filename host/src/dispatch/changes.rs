@@ -246,11 +246,10 @@ impl Offered for Current<'_> {
             let caller = context::caller(session, Transport::Internal);
             let context = CallContext::new(caller, Instant::now() + TIME_TO_LIST, effects);
             let seen = self.deliver.seen(self.registry, &context, about).await;
-            let unknown = |problem: &_| {
-                let session_id = &session.id;
-                tracing::warn!(%problem, %session_id, "cannot say whether what is offered has changed");
-            };
-            seen.inspect_err(unknown).ok()
+            if let Err(problem) = &seen {
+                tracing::warn!(%problem, session_id = %session.id, "cannot say whether what is offered has changed");
+            }
+            seen.ok()
         }
         .boxed()
     }

@@ -61,15 +61,20 @@ async fn a_plugin_that_was_built_before_an_interface_grew_loads() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_that_are_cut_for_messages_do_not_keep_out_a_version_that_is_fit() {
-    let files = [("a", handling("1.0.0", &["ping"]).with_self_test(Ok(())))];
-    let host = Host::start(&files, |config| {
-        config.plugin_defaults.limits.deadline = Duration::from_nanos(1);
-        config.plugin_defaults.limits.cpu_time = Duration::from_nanos(1);
-    })
-    .await;
-    assert_eq!(host.route("ping"), "a 1.0.0");
-    host.stop().await;
+async fn a_self_test_has_time_however_little_is_set_for_messages() {
+    let short = Duration::from_nanos(1);
+    let long = Duration::from_secs(20);
+    for (deadline, cpu_time, stopped_by) in [(short, long, "1000 ms"), (long, short, "100 ms")] {
+        let files = [("a", handling("1.0.0", &["ping"]).with_self_test_that_spins())];
+        let host = Host::start(&files, |config| {
+            config.plugin_defaults.limits.deadline = deadline;
+            config.plugin_defaults.limits.cpu_time = cpu_time;
+        })
+        .await;
+        let why = host.route("ping");
+        assert!(why.contains(&format!("its self-test took longer than {stopped_by}")), "{why}");
+        host.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

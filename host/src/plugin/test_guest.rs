@@ -22,8 +22,7 @@ pub(crate) struct TestGuest {
     manifest: String,
     /// Interface and function, both without parameters.
     imports: Vec<(String, String, Option<ValType>)>,
-    self_test: Option<Result<(), String>>,
-    self_test_grows: bool,
+    self_test: Option<SelfTest>,
     handle: Handle,
     /// What it does when it is to leave or to take over.
     handover: Option<(Handover, Handover)>,
@@ -38,6 +37,15 @@ pub(crate) enum Handle {
     Silent,
     /// For some milliseconds.
     Busy,
+    Spin,
+}
+
+/// What it does when it is asked whether it is fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum SelfTest {
+    Pass,
+    Refuse(String),
+    RefuseIfItGrows(String),
     Spin,
 }
 
@@ -59,7 +67,6 @@ impl TestGuest {
             manifest: manifest.to_owned(),
             imports: Vec::new(),
             self_test: None,
-            self_test_grows: false,
             handle: Handle::Silent,
             handover: None,
             contract: contract(),
@@ -84,14 +91,23 @@ impl TestGuest {
     }
 
     pub fn with_self_test(mut self, result: Result<(), &str>) -> Self {
-        self.self_test = Some(result.map_err(str::to_owned));
+        self.self_test = Some(match result {
+            Ok(()) => SelfTest::Pass,
+            Err(reason) => SelfTest::Refuse(reason.to_owned()),
+        });
         self
     }
 
     /// Its self-test fails once it may have 8 MiB of memory.
     pub fn that_fails_with_more_memory(mut self) -> Self {
-        self.self_test_grows = true;
-        self.with_self_test(Err("there is too much memory"))
+        self.self_test = Some(SelfTest::RefuseIfItGrows("there is too much memory".to_owned()));
+        self
+    }
+
+    /// Its self-test never ends.
+    pub fn with_self_test_that_spins(mut self) -> Self {
+        self.self_test = Some(SelfTest::Spin);
+        self
     }
 
     /// Hands over nothing, and takes not even that.
@@ -177,12 +193,8 @@ impl TestGuest {
         if self.leave_out_handler {
             bodies.pop();
         }
-        if let Some(result) = &self.self_test {
-            let body = match result {
-                Err(_) if self.self_test_grows => refusing_more_memory(),
-                result => returning(if result.is_ok() { 0 } else { REFUSAL_AT }),
-            };
-            bodies.push(("health", "#self-test", 0, body));
+        if let Some(self_test) = &self.self_test {
+            bodies.push(("health", "#self-test", 0, self_test.body()));
         }
         if let Some((export, import)) = self.handover {
             bodies.push(("handover", "#export-state", 0, export.body()));
@@ -219,8 +231,8 @@ impl TestGuest {
 
     fn data(&self) -> DataSection {
         let refusal = match &self.self_test {
-            Some(Err(reason)) => reason.as_str(),
-            _ => "",
+            Some(SelfTest::Refuse(reason) | SelfTest::RefuseIfItGrows(reason)) => reason.as_str(),
+            Some(SelfTest::Pass | SelfTest::Spin) | None => "",
         };
         let text = format!("{}{refusal}", self.manifest);
         let manifest_end = TEXT_AT + i32::try_from(self.manifest.len()).unwrap();
@@ -232,6 +244,17 @@ impl TestGuest {
         // An error: which case, then the string.
         put(REFUSAL_AT, words(&[1, manifest_end, i32::try_from(refusal.len()).unwrap()]).into());
         data
+    }
+}
+
+impl SelfTest {
+    fn body(&self) -> Function {
+        match self {
+            Self::Pass => returning(0),
+            Self::Refuse(_) => returning(REFUSAL_AT),
+            Self::RefuseIfItGrows(_) => refusing_more_memory(),
+            Self::Spin => spinning(),
+        }
     }
 }
 

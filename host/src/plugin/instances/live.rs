@@ -62,6 +62,8 @@ pub(in super::super) struct Live {
     /// Found when it was first asked to handle a message.
     handler: Option<handler::Guest>,
     version: Arc<PluginVersion>,
+    /// Of the call that it serves.
+    bounds: Bounds,
     born: Instant,
     used: Instant,
     calls: u32,
@@ -75,7 +77,7 @@ impl Live {
     /// Starts an instance within the limits of this call, which it then serves.
     pub async fn start(call: CallState, watch: Watch) -> Result<Self, CallFailure> {
         let version = call.version.clone();
-        let bounds = bounds(&version, call.allowed);
+        let bounds = bounds(&version, &watch, call.allowed);
         let mut store = guest::store(version.sandbox.engine(), InstanceState::new(call), watch, &bounds, |instance| {
             &mut instance.limiter
         });
@@ -86,6 +88,7 @@ impl Live {
                 instance,
                 handler: None,
                 version,
+                bounds,
                 born: now,
                 used: now,
                 calls: 0,
@@ -102,8 +105,8 @@ impl Live {
 
     /// Makes it serve this call next.
     pub fn begin(&mut self, call: CallState, watch: Watch) {
-        let bounds = bounds(&self.version, call.allowed);
-        guest::set_bounds(&mut self.store, watch, &bounds);
+        self.bounds = bounds(&self.version, &watch, call.allowed);
+        guest::set_bounds(&mut self.store, watch, &self.bounds);
         let data = self.store.data_mut();
         data.limiter.forget_refusals();
         let before = std::mem::replace(&mut data.call, call);
@@ -115,13 +118,11 @@ impl Live {
     /// Asks the guest. An error other than a refusal means that it must not be asked again.
     pub async fn ask(&mut self, question: Question<'_>) -> Result<Answer, CallFailure> {
         self.calls = self.calls.saturating_add(1);
-        let call = &self.store.data().call;
-        let bounds = bounds(&self.version, call.allowed);
         match guest::invoke(&mut self.store, &self.instance, &mut self.handler, question).await {
             Ok(raw) => guest::checked(raw?, self.version.limits.max_emitted_bytes),
             Err(fault) => {
                 tell_if_ended(&self.version, &fault);
-                Err(bounds.failure(Stage::Running, &fault, &self.store.data().limiter))
+                Err(self.bounds.failure(Stage::Running, &fault, &self.store.data().limiter))
             }
         }
     }
@@ -208,11 +209,11 @@ fn tell_if_ended(version: &PluginVersion, fault: &wasmtime::Error) {
     }
 }
 
-fn bounds(version: &PluginVersion, allowed: Duration) -> Bounds {
+fn bounds(version: &PluginVersion, watch: &Watch, allowed: Duration) -> Bounds {
     Bounds {
         memory_bytes: version.limits.max_memory_bytes,
         hostcall_bytes: version.limits.max_hostcall_bytes,
-        cpu_time: version.limits.cpu_time,
+        cpu_time: watch.cpu_time,
         wall_clock: allowed,
     }
 }
