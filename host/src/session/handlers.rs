@@ -267,9 +267,24 @@ mod tests {
         finished.next().await;
         assert!(handlers.is_idle());
         assert!(handlers.accept(Lane::Concurrent, std::future::pending().boxed()).is_ok());
+        // It waits, so that it has to be woken.
+        tokio::task::yield_now().await;
         handlers.abandon();
         tasks.close();
-        tasks.wait().await;
-        assert!(handlers.is_idle());
+        let all_ended = tokio::time::timeout(std::time::Duration::from_secs(20), tasks.wait()).await;
+        assert!(all_ended.is_ok() && handlers.is_idle());
+    }
+
+    #[tokio::test]
+    async fn everybody_who_waits_hears_of_one_that_finishes_and_of_none_that_was_forgotten() {
+        let handlers = Handlers::new(8, TaskTracker::new());
+        let [mut one, mut other, mut forgetful] = [handlers.finished(), handlers.finished(), handlers.finished()];
+        let (mut at_one, mut at_other) = (Box::pin(one.next()), Box::pin(other.next()));
+        assert!((&mut at_one).now_or_never().is_none() && (&mut at_other).now_or_never().is_none());
+        assert!(handlers.accept(Lane::Concurrent, async {}.boxed()).is_ok());
+        assert!(at_one.now_or_never().is_some() && at_other.now_or_never().is_some());
+        forgetful.forget();
+        assert!(forgetful.next().now_or_never().is_none());
+        assert!(one.next().now_or_never().is_none(), "it was heard of already");
     }
 }

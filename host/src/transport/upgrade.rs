@@ -238,8 +238,8 @@ async fn switch_over(edge: Arc<Edge>, switch: OnUpgrade, admitted: Box<Admitted>
 mod tests {
     use super::*;
 
-    /// With what the runtime keeps beside it (and 8 bytes for the span), the task is one of 2,048 bytes. The next size that
-    /// the allocator has is 2,560.
+    /// With its span (40 bytes) and what the runtime and the tracker of tasks keep beside it, that is a task of 2,048 bytes.
+    /// The next size that the allocator has is 2,560.
     const LARGEST_FUTURE: usize = 1_850;
 
     fn future_size<A, B, C, F: Future>(_: impl Fn(A, B, C) -> F) -> usize {

@@ -46,8 +46,7 @@ pub(crate) struct Admitted {
     pub codec: Codec,
     /// What compresses its messages, if its client speaks that.
     pub deflate: Option<Deflate>,
-    /// Its places, among all and among those of its user.
-    /// Its places, which are free for others when this is dropped.
+    /// Its places, among all and among those of its user, which are free for others when this is dropped.
     pub _slots: (ConnectionSlot, UserSlot),
 }
 

@@ -128,26 +128,29 @@ impl Events {
         self.response.headers().get(name).map_or("", |value| value.to_str().expect("ASCII"))
     }
 
-    /// The next message; `None` at the end of the stream. Comments are skipped.
+    /// The next message; `None` at the end of the stream. Comments are skipped, and do not make it wait for longer.
     pub async fn next(&mut self) -> Option<Value> {
-        loop {
-            let block = self.block().await?;
-            let data = block.lines().find_map(|line| line.strip_prefix("data: "));
-            if let Some(data) = data {
-                assert!(block.starts_with("event: message\n"), "{block:?}");
-                return Some(serde_json::from_str(data).expect("JSON"));
-            }
-        }
+        let block = self.first(|block| !block.starts_with(':')).await?;
+        let data = block.strip_prefix("event: message\ndata: ");
+        let data = data.unwrap_or_else(|| panic!("{block:?} is no message"));
+        Some(serde_json::from_str(data).expect("JSON"))
     }
 
     /// The next comment. Messages are skipped.
     pub async fn comment(&mut self) -> Option<String> {
-        loop {
-            let block = self.block().await?;
-            if block.starts_with(':') {
-                return Some(block);
+        self.first(|block| block.starts_with(':')).await
+    }
+
+    async fn first(&mut self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let finding = async {
+            loop {
+                let block = self.block().await?;
+                if wanted(&block) {
+                    return Some(block);
+                }
             }
-        }
+        };
+        within_patience!("a part of a stream", finding)
     }
 
     /// Up to the next empty line.
@@ -158,9 +161,8 @@ impl Events {
                 self.text = rest.to_owned();
                 return Some(block);
             }
-            let chunk = within_patience!("a part of a stream", self.response.chunk());
             // One that was cut off ends, too.
-            let chunk = chunk.ok().flatten()?;
+            let chunk = self.response.chunk().await.ok().flatten()?;
             self.text.push_str(std::str::from_utf8(&chunk).expect("UTF-8 in whole characters"));
         }
     }
