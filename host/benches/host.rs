@@ -1,10 +1,14 @@
 //! The host as it is measured: the product, and beside it a handler without a sandbox.
 //!
-//! With `--steps` and `--count` it is what callgrind counts: one program, because linking another takes minutes.
+//! With `--steps` and `--count` it is what instructions are counted of: one program, because linking another takes minutes.
 
-use std::{path::Path, process::ExitCode};
+use std::{convert::Infallible, path::Path, process::ExitCode};
 
+use rustix::process::{Signal, getpid, kill_process};
 use switchboard::bench;
+
+/// Repetitions before anything is counted, so that what is made once is there.
+const WARM: usize = 200;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -14,23 +18,30 @@ fn main() -> ExitCode {
             println!("{}", bench::names().join("\n"));
             ExitCode::SUCCESS
         }
-        ["--count", name, times, components] => count(name, times.parse().unwrap_or(0), Path::new(components)),
+        ["--count", name, components] => match count(name, Path::new(components)) {
+            Ok(never) => match never {},
+            Err(fault) => {
+                eprintln!("{fault:#}");
+                ExitCode::FAILURE
+            }
+        },
         _ => switchboard::cli::main(),
     }
 }
 
-/// Takes a step so many times.
-fn count(name: &str, times: u64, components: &Path) -> ExitCode {
-    let taken = bench::step(name, components).map(|mut step| (0..times).all(|_| step()));
-    match taken {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            eprintln!("{name} failed");
-            ExitCode::FAILURE
-        }
-        Err(fault) => {
-            eprintln!("{name}: {fault:#}");
-            ExitCode::FAILURE
-        }
+/// Takes a step again and again, for one who counts its instructions: with a stop before each. The one who counts ends it.
+fn count(name: &str, components: &Path) -> anyhow::Result<Infallible> {
+    let mut step = bench::step(name, components)?;
+    let mut once = || if step() { Ok(()) } else { Err(anyhow::anyhow!("{name} failed")) };
+    for _ in 0..WARM {
+        once()?;
+    }
+    println!("ready");
+    std::io::stdin().read_line(&mut String::new())?;
+    let stop = || kill_process(getpid(), Signal::STOP);
+    stop()?;
+    loop {
+        stop()?;
+        once()?;
     }
 }
