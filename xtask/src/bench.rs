@@ -26,7 +26,7 @@ const COMPONENTS: &str = "bench/plugins";
 const WORKSPACES: [&str; 2] = ["plugins", "bench/guests"];
 
 const USAGE: &str = "\
-cargo xtask bench counts            instructions of what is hot, step by step
+cargo xtask bench counts [STEP...]  instructions of what is hot, step by step
 cargo xtask bench micro [FILTER]    its time, by criterion
 cargo xtask bench engines [ARGS]    echo servers that differ in their WebSocket engine alone
 cargo xtask bench SCENARIO [ARGS]   a host under load; `cargo xtask bench help` lists the scenarios

@@ -12,6 +12,7 @@ mod autobahn;
 mod bench;
 mod digest;
 mod disk;
+mod failures;
 mod languages;
 mod peers;
 mod plugins;

@@ -2,7 +2,7 @@
 
 use std::{ops::AddAssign, time::Duration};
 
-use crate::disk;
+use crate::{disk, failures::Failures};
 
 /// Tests that passed and failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,6 +34,7 @@ impl Count {
 pub struct Outcome {
     pub name: String,
     pub count: Count,
+    pub failures: Failures,
     pub fault: Option<String>,
     pub took: Duration,
     /// Bytes that were left on the disk after it.
@@ -49,7 +50,7 @@ impl Outcome {
     }
 }
 
-/// All steps, then the sum alone on its line.
+/// All steps, then the tests that failed, then the sum alone on its line.
 pub fn report(outcomes: &[Outcome]) -> (String, Count) {
     let mut text = String::from("\n");
     let mut sum = Count::default();
@@ -62,6 +63,7 @@ pub fn report(outcomes: &[Outcome]) -> (String, Count) {
         }
         sum += outcome.counted();
     }
+    outcomes.iter().for_each(|outcome| text.push_str(&outcome.failures.report()));
     text.push_str(&format!("\n{} passed, {} failed\n", sum.passed, sum.failed));
     (text, sum)
 }
@@ -84,6 +86,7 @@ mod tests {
         let outcome = |fault: Option<&str>, passed, failed| Outcome {
             name: "step".to_owned(),
             count: Count { passed, failed },
+            failures: Failures::default(),
             fault: fault.map(str::to_owned),
             took: Duration::ZERO,
             disk_left: None,
@@ -91,5 +94,10 @@ mod tests {
         let (text, sum) = report(&[outcome(None, 2, 0), outcome(Some("no"), 0, 0), outcome(Some("no"), 1, 3)]);
         assert_eq!(sum, Count { passed: 3, failed: 4 });
         assert!(text.ends_with("\n3 passed, 4 failed\n"), "{text}");
+
+        let mut with_a_test = outcome(Some("no"), 0, 1);
+        with_a_test.failures.line("---- a::test stdout ----");
+        let (text, _) = report(&[with_a_test, outcome(None, 2, 0)]);
+        assert!(text.ends_with("step\n\na::test failed:\n\n2 passed, 1 failed\n"), "{text}");
     }
 }

@@ -13,7 +13,9 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
-    disk, peers, plugins, process,
+    disk,
+    failures::Failures,
+    peers, plugins, process,
     summary::{self, Count, Outcome},
     tidy,
 };
@@ -115,9 +117,10 @@ fn components() -> anyhow::Result<()> {
 
 fn take(step: Step) -> Outcome {
     let begun = Instant::now();
-    let (count, result) = match step.action {
-        Action::Here(work) => (Count::default(), work()),
-        Action::Run(mut command) => counted(&mut command),
+    let mut told = Told::default();
+    let result = match step.action {
+        Action::Here(work) => work(),
+        Action::Run(mut command) => passed_on(&mut command, &mut told),
     };
     let disk_left = disk::left();
     let fault = result.err().map(|fault| match disk::complaint(disk_left) {
@@ -127,17 +130,19 @@ fn take(step: Step) -> Outcome {
     if let Some(fault) = &fault {
         eprintln!("{fault}");
     }
-    Outcome { name: step.name, count, fault, took: begun.elapsed(), disk_left }
+    let Told { count, failures } = told;
+    Outcome { name: step.name, count, failures, fault, took: begun.elapsed(), disk_left }
 }
 
-/// Runs a program, passes its output on, and counts the results in it.
-fn counted(command: &mut Command) -> (Count, anyhow::Result<()>) {
-    let mut count = Count::default();
-    let result = passed_on(command, &mut count);
-    (count, result)
+/// What the output of a program tells of tests.
+#[derive(Default)]
+struct Told {
+    count: Count,
+    failures: Failures,
 }
 
-fn passed_on(command: &mut Command, count: &mut Count) -> anyhow::Result<()> {
+/// Runs a program, passes its output on, and notes what is told in it, also if the program fails.
+fn passed_on(command: &mut Command, told: &mut Told) -> anyhow::Result<()> {
     let line = process::line(command);
     let silent = command.get_args().next().is_some_and(|first| first == "metadata");
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("`{line}` does not start"))?;
@@ -145,7 +150,8 @@ fn passed_on(command: &mut Command, count: &mut Count) -> anyhow::Result<()> {
     for text in BufReader::new(output).split(b'\n') {
         let text = text.context("the output cannot be read")?;
         let text = String::from_utf8_lossy(&text);
-        *count += Count::of_line(&text);
+        told.count += Count::of_line(&text);
+        told.failures.line(&text);
         if !silent {
             println!("{text}");
         }
@@ -163,10 +169,12 @@ mod tests {
     #[test]
     fn the_results_in_a_programs_output_are_counted_even_if_it_fails() {
         let mut command = Command::new("sh");
-        command.args(["-c", "echo 'test result: FAILED. 2 passed; 1 failed; 0 ignored'; exit 1"]);
-        let (count, result) = counted(&mut command);
-        assert_eq!(count, Count { passed: 2, failed: 1 });
-        assert!(result.is_err());
+        let output = "---- a::test stdout ----\\ntest result: FAILED. 2 passed; 1 failed; 0 ignored\\n";
+        command.args(["-c", &format!("printf -- '{output}'; exit 1")]);
+        let mut told = Told::default();
+        assert!(passed_on(&mut command, &mut told).is_err());
+        assert_eq!(told.count, Count { passed: 2, failed: 1 });
+        assert!(told.failures.report().contains("a::test failed"));
     }
 
     #[test]
