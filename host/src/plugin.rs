@@ -9,7 +9,7 @@
 //! `compile` with `aot_cache` (to `Compiled`), `loader` with `job` (to a ready `PluginVersion`, in
 //! `version`), `supervisor` with `record` (what serves), `registry` with `claims` (the snapshot), `rollout`
 //! (which versions are kept, and which one serves whom), and on the side of calls `instance`, `health`,
-//! `limits`, `failure`, `bindings`, and one file each under `capability`.
+//! `limits` with `cpu_time`, `failure`, `bindings`, and one file each under `capability`.
 
 use std::{io, path::PathBuf, sync::Arc};
 
@@ -85,6 +85,7 @@ pub(crate) mod call_metrics;
 mod call_record;
 mod call_state;
 mod capability;
+mod cpu_time;
 pub(crate) mod detached;
 mod egress;
 mod engine;

@@ -1,7 +1,7 @@
 //! What a plugin does to itself stays with itself: a clean start for each message, and the right error
 //! for whoever called a plugin that misbehaves, while everybody else notices nothing.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -161,4 +161,20 @@ async fn a_plugin_sees_publications_to_topics_that_it_was_granted_and_no_others(
     server.logged(&["a publication was seen", "lobby.open"]).await;
     let counts = client.request("lifecycle_probe", json!({})).await;
     assert_eq!(counts["payload"]["events"], 1, "{counts}");
+}
+
+#[tokio::test]
+async fn a_call_is_not_charged_for_time_in_which_the_machine_stood_still() {
+    let server = Server::builder()
+        .plugin("counter", guest("counter"))
+        .config("[plugins.counter.limits]\ncpu_time = \"2400ms\"\ndeadline = \"60s\"")
+        .start()
+        .await;
+    let mut client = Client::connect(&server, "alice").await;
+    // It looks at the clock until so much time has gone by, and most of that goes by without it.
+    let id = client.send("count", json!({ "key": "k", "ms": 3_000 })).await;
+    server.logged(&["slow count begins"]).await;
+    server.stand_still(Duration::from_millis(2_500)).await;
+    let answer = client.answer_to(&id).await;
+    assert_eq!(answer["type"], "counted", "{answer}");
 }

@@ -227,7 +227,7 @@ section! { PLUGIN_LIMITS, plugin_limits -> PluginLimits;
     max_memory_bytes: bytes(64 * KIB, 4 * GIB), r#""64MiB""#, "Linear memory of an instance. One page of Wasm at least.";
     max_table_elements: count(0, MAX_TABLE_ELEMENTS), "100000", "Elements of an instance's tables. Interpreters of other languages have tens of thousands.";
     deadline: time(1, 3_600), r#""5s""#, "Wall clock for one whole call, waiting included. Raise it for handlers that wait for others.";
-    cpu_time: time(1, 3_600), r#""1s""#, "Time in Wasm code during one call. A thousand times what most handlers need.";
+    cpu_time: time(1, 3_600), r#""1s""#, "Time on a processor during one call; waiting, also for a processor, is not counted. A thousand times what most handlers need.";
     max_concurrent_calls: count(1, MAX_CALLS), "64", "Calls at one time.";
     max_wait: time(0, 60), r#""1s""#, "How long a call may wait for its turn before its client hears `PLUGIN_BUSY`.";
     max_emissions: count(0, MANY), "1000", "Messages sent and publications made in one call.";

@@ -12,9 +12,10 @@ use super::{
     PluginVersion,
     bindings::types,
     call_log::CallLog,
+    cpu_time::CpuMeter,
     detached,
     effects::{CallContext, RunIds, Transport},
-    limits::{CpuMeter, EmissionBudget},
+    limits::EmissionBudget,
     runs::{CallRun, RunOutlet},
 };
 

@@ -20,6 +20,7 @@ use super::{
     PluginVersion,
     call_record::CallRecord,
     call_state::CallState,
+    cpu_time::{CpuMeter, Metered},
     detached,
     effects::CallContext,
     engine::Place,
@@ -30,7 +31,7 @@ use super::{
         room::Room,
         sessions::{LastInstance, Occupant, Slot},
     },
-    limits::{CpuMeter, Metered, Watch},
+    limits::Watch,
     runs::{CallRun, RunEnd},
 };
 

@@ -1,20 +1,16 @@
 //! The limits of one call, as counters that are asked before anything happens.
 //!
 //! Memory and tables are refused in the middle of the guest's own allocation, so the refusal is
-//! remembered: the abort that usually follows is then told apart from a crash. CPU time is measured
-//! where it is spent, by the polls of the call's future, so that time spent waiting is not counted.
+//! remembered: the abort that usually follows is then told apart from a crash.
 
 use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    task::{Context, Poll},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
+
+use super::cpu_time::CpuMeter;
 
 /// Why the host ended a guest, found in the error that its call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -85,73 +81,6 @@ fn grow(total: &mut usize, most: usize, current: usize, desired: usize, denied: 
     }
     *total = wanted;
     true
-}
-
-/// The time for which a call has had a thread. Shared between the future that measures and the
-/// guest's epoch check.
-#[derive(Debug)]
-pub(crate) struct CpuMeter {
-    base: Instant,
-    spent_ns: AtomicU64,
-    /// When the poll that is under way began, after `base`.
-    resumed_ns: AtomicU64,
-    /// Of the time spent, what went to others that pay for themselves: calls of other plugins, and the handover
-    /// from one instance to the next.
-    others_ns: AtomicU64,
-}
-
-impl CpuMeter {
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            base: Instant::now(),
-            spent_ns: AtomicU64::new(0),
-            resumed_ns: AtomicU64::new(0),
-            others_ns: AtomicU64::new(0),
-        })
-    }
-
-    fn elapsed_ns(&self) -> u64 {
-        u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// To be asked from within a poll.
-    fn spent(&self) -> Duration {
-        let this_poll = self.elapsed_ns().saturating_sub(self.resumed_ns.load(Relaxed));
-        let total = self.spent_ns.load(Relaxed).saturating_add(this_poll);
-        Duration::from_nanos(total.saturating_sub(self.others_ns.load(Relaxed)))
-    }
-
-    /// Work within this call whose time is not the call's own: somebody else pays for it.
-    pub async fn without<F: Future>(&self, work: F) -> F::Output {
-        let others = Self::new();
-        let result = Metered::new(work, others.clone()).await;
-        self.others_ns.fetch_add(others.spent_ns.load(Relaxed), Relaxed);
-        result
-    }
-}
-
-/// A future whose polls are measured.
-pub(super) struct Metered<F> {
-    work: Pin<Box<F>>,
-    meter: Arc<CpuMeter>,
-}
-
-impl<F: Future> Metered<F> {
-    pub fn new(work: F, meter: Arc<CpuMeter>) -> Self {
-        Self { work: Box::pin(work), meter }
-    }
-}
-
-impl<F: Future> Future for Metered<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let begin = self.meter.elapsed_ns();
-        self.meter.resumed_ns.store(begin, Relaxed);
-        let result = self.work.as_mut().poll(cx);
-        self.meter.spent_ns.fetch_add(self.meter.elapsed_ns().saturating_sub(begin), Relaxed);
-        result
-    }
 }
 
 /// What is decided each time the epoch advances under a guest that runs.
@@ -257,28 +186,5 @@ mod tests {
         assert!(budget.take(4).is_ok());
         assert!(budget.take(0).unwrap_err().contains("max_emissions"));
         assert!(budget.take_bytes(0).is_ok());
-    }
-
-    #[tokio::test]
-    async fn time_spent_waiting_is_not_cpu_time() {
-        let meter = CpuMeter::new();
-        Metered::new(tokio::time::sleep(Duration::from_millis(50)), meter.clone()).await;
-        assert!(meter.spent_ns.load(Relaxed) < 40_000_000);
-    }
-
-    #[tokio::test]
-    async fn what_others_pay_for_is_not_counted() {
-        let busy = |for_ms| async move {
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_millis(for_ms) {}
-        };
-        let meter = CpuMeter::new();
-        let call = async {
-            meter.without(busy(200)).await;
-            busy(5).await;
-            meter.spent()
-        };
-        let spent = Metered::new(call, meter.clone()).await;
-        assert!((Duration::from_millis(5)..Duration::from_millis(100)).contains(&spent), "{spent:?}");
     }
 }

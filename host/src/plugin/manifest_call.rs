@@ -18,10 +18,11 @@ use wasmtime::component::{
 use super::{
     bindings::Exports,
     call_log::CallLog,
+    cpu_time::{CpuMeter, Metered},
     engine::Sandbox,
     failure::{CallFailure, TimeLimit},
     guest::{Bounds, Stage, store},
-    limits::{CpuMeter, Limiter, Metered, Watch},
+    limits::{Limiter, Watch},
     manifest::MAX_MANIFEST_BYTES,
     wasi::{self, Bare},
 };

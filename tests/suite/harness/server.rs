@@ -18,6 +18,11 @@ use tempfile::TempDir;
 
 use super::{Http, SECRET, eventually, http_request, paths};
 
+/// What calls are given where a test does not say otherwise: no test is about the speed of the machine, which may stand
+/// still for longer than the defaults allow.
+const PATIENT: [(&str, &str); 2] =
+    [("SWITCHBOARD_PLUGIN_DEFAULTS_LIMITS_DEADLINE", "30s"), ("SWITCHBOARD_PLUGIN_DEFAULTS_LIMITS_MAX_WAIT", "10s")];
+
 /// How long another program may hold the port that a server has to come back to.
 const PORT_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -100,7 +105,12 @@ impl ServerBuilder {
     }
 
     /// Starts the server, and returns when it listens.
-    pub fn launch(self) -> Server {
+    pub fn launch(mut self) -> Server {
+        if !self.config.contains("[plugin_defaults.limits]") {
+            for (variable, value) in PATIENT {
+                self.environment.entry(variable.to_owned()).or_insert_with(|| value.to_owned());
+            }
+        }
         let folder = tempfile::tempdir().expect("a temporary folder");
         let plugin_dir = folder.path().join("plugins");
         std::fs::create_dir(&plugin_dir).expect("a plugin folder");
@@ -332,8 +342,19 @@ impl Server {
     }
 
     pub fn terminate(&self) {
-        let id = self.process.id().to_string();
-        let status = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        self.signal("TERM");
+    }
+
+    /// Keeps the process from all processors for a while, as a machine does that is moved or has too much to do.
+    pub async fn stand_still(&self, time: Duration) {
+        self.signal("STOP");
+        tokio::time::sleep(time).await;
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let (signal, id) = (format!("-{name}"), self.process.id().to_string());
+        let status = Command::new("kill").args([signal, id]).status().expect("kill runs");
         assert!(status.success());
     }
 

@@ -14,10 +14,11 @@ use super::super::{
     PluginVersion,
     call_state::CallState,
     capability::SharedCapabilities,
+    cpu_time::{CpuMeter, Metered},
     engine::Seat,
     failure::{CallFailure, TimeLimit},
     guest::{Answer, Question},
-    limits::{CpuMeter, Metered, Watch},
+    limits::Watch,
     runs::CallRun,
 };
 use super::live::Live;

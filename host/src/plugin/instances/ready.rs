@@ -16,9 +16,10 @@ use std::{
 use super::super::{
     PluginVersion,
     call_state::CallState,
+    cpu_time::{CpuMeter, Metered},
     engine::Place,
     failure::{CallFailure, TimeLimit},
-    limits::{CpuMeter, Metered, Watch},
+    limits::Watch,
     runs::CallRun,
 };
 use super::{
