@@ -66,6 +66,20 @@ async fn an_idle_connection_hears_a_heartbeat_and_a_silent_one_is_closed() {
 }
 
 #[tokio::test]
+async fn a_server_that_stood_still_takes_nobody_for_lost() {
+    let server = Server::builder().config("[heartbeat]\ninterval = \"200ms\"\ngrace = \"2s\"").start().await;
+    let mut client = Client::connect(&server, "alice").await;
+    let listening = async {
+        // Some before, and some after it went on.
+        for _ in 0..20 {
+            client.expect("heartbeat").await;
+        }
+    };
+    tokio::join!(server.stand_still(std::time::Duration::from_secs(3)), listening);
+    assert_eq!(server.metric("switchboard_closes_total{code=\"4202\"}").await, 0.0);
+}
+
+#[tokio::test]
 async fn the_token_is_renewed_during_the_connection() {
     let auth = "keys = [\"env:TEST_SECRET\"]\nleeway = \"0s\"\nexpiry_notice = \"30s\"\nexpiry_grace = \"1s\"";
     let server = Server::builder()
