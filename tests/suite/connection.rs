@@ -69,8 +69,8 @@ async fn an_idle_connection_hears_a_heartbeat_and_a_silent_one_is_closed() {
 async fn a_server_that_stood_still_takes_nobody_for_lost() {
     let server = Server::builder().config("[heartbeat]\ninterval = \"200ms\"\ngrace = \"2s\"").start().await;
     let mut client = Client::connect(&server, "alice").await;
+    client.expect("heartbeat").await;
     let listening = async {
-        // Some before, and some after it went on.
         for _ in 0..20 {
             client.expect("heartbeat").await;
         }

@@ -1,7 +1,7 @@
 //! Which tests failed, in whose words: said once more at the end of a run, whose output is long, and of which a
 //! machine that runs it for others may keep the last lines alone.
 
-/// Lines that are repeated of what one test printed. Its panic comes first.
+/// Lines that are repeated of what one test printed, from its first panic on.
 const LINES: usize = 12;
 
 /// Characters of a line.
@@ -22,28 +22,39 @@ pub struct Failures {
 struct Failure {
     test: String,
     lines: Vec<String>,
+    has_panicked: bool,
+}
+
+impl Failure {
+    fn line(&mut self, line: &str) {
+        if !self.has_panicked && line.starts_with("thread '") && line.contains("panicked at") {
+            self.has_panicked = true;
+            self.lines.clear();
+        }
+        if self.lines.len() < LINES && !line.trim().is_empty() {
+            self.lines.push(line.chars().take(WIDTH).collect());
+        }
+    }
 }
 
 impl Failures {
     pub fn line(&mut self, line: &str) {
         if let Some(test) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
-            self.found.push(Failure { test: test.to_owned(), lines: Vec::new() });
+            self.found.push(Failure { test: test.to_owned(), lines: Vec::new(), has_panicked: false });
             self.is_open = true;
         } else if line == "failures:" || line.starts_with("test result:") {
             self.is_open = false;
         } else if self.is_open
             && let Some(failure) = self.found.last_mut()
-            && failure.lines.len() < LINES
-            && !line.trim().is_empty()
         {
-            failure.lines.push(line.chars().take(WIDTH).collect());
+            failure.line(line);
         }
     }
 
     /// Nothing where nothing failed.
     pub fn report(&self) -> String {
         let mut text = String::new();
-        for Failure { test, lines } in self.found.iter().take(TESTS) {
+        for Failure { test, lines, .. } in self.found.iter().take(TESTS) {
             text.push_str(&format!("\n{test} failed:\n"));
             lines.iter().for_each(|line| text.push_str(&format!("    {line}\n")));
         }
@@ -74,9 +85,11 @@ test two ... ok
 failures:
 
 ---- one::fails stdout ----
+17 of 20 are done
 
 thread 'one::fails' panicked at one.rs:7:9:
 there is no such thing
+thread 'another' panicked at two.rs:1:1:
 
 ---- three stdout ----
 Error: no
@@ -87,7 +100,8 @@ failures:
 
 test result: FAILED. 1 passed; 2 failed; 0 ignored
 noise";
-        let told = "\none::fails failed:\n    thread 'one::fails' panicked at one.rs:7:9:\n    there is no such thing\n\
+        let told = "\none::fails failed:\n    thread 'one::fails' panicked at one.rs:7:9:\n    there is no such thing\n    \
+                    thread 'another' panicked at two.rs:1:1:\n\
                     \nthree failed:\n    Error: no\n";
         assert_eq!(read(output), told);
         assert_eq!(read("test two ... ok\ntest result: ok. 1 passed; 0 failed"), "");

@@ -36,11 +36,15 @@ thread_local! {
     static LAST_ACCOUNT: Cell<Option<Account>> = const { Cell::new(None) };
 }
 
+/// By this thread, in all. A system call.
+fn used() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
 impl Account {
-    /// Of this thread. A system call.
+    /// Of this thread.
     fn read() -> Self {
-        let used = clock_gettime(ClockId::ThreadCPUTime);
-        let account = Self { read: Instant::now(), used: used.try_into().unwrap_or_default() };
+        let account = Self { used: used(), read: Instant::now() };
         LAST_ACCOUNT.set(Some(account));
         account
     }
@@ -65,7 +69,7 @@ pub(crate) struct CpuMeter {
     /// Of what is spent, what went to others that pay for themselves: calls of other plugins, and the handover
     /// from one instance to the next.
     others_ns: AtomicU64,
-    /// How old an account may be at the beginning of a poll.
+    /// How old an account may be at the beginning of a poll, and how long a poll for which none is asked.
     age: Duration,
 }
 
@@ -94,7 +98,7 @@ impl CpuMeter {
     /// To be asked on the thread that polls.
     fn of_this_poll(&self) -> u64 {
         let by_the_wall = nanoseconds(self.base.elapsed()).saturating_sub(self.begun_ns.load(Relaxed));
-        if by_the_wall <= nanoseconds(TICK) {
+        if by_the_wall <= nanoseconds(self.age) {
             return by_the_wall;
         }
         let by_account = nanoseconds(Account::read().used).saturating_sub(self.account_ns.load(Relaxed));
@@ -109,7 +113,7 @@ impl CpuMeter {
 
     /// Work within this call whose time is not the call's own: somebody else pays for it.
     pub async fn without<F: Future>(&self, work: F) -> F::Output {
-        // What is too much for them would be too little for this call.
+        // What is too much for them would be too little for this call: exactly, and whatever it costs.
         let others = Self::with_accounts_of(Duration::ZERO);
         let result = Metered::new(work, others.clone()).await;
         self.others_ns.fetch_add(others.spent_ns.load(Relaxed), Relaxed);
@@ -151,8 +155,8 @@ mod tests {
 
     /// Uses so much of the processor, by the account of this thread.
     async fn compute(time: Duration) {
-        let begun = Account::read().used;
-        while Account::read().used - begun < time {}
+        let begun = used();
+        while used() - begun < time {}
     }
 
     /// Within one poll.
@@ -214,17 +218,28 @@ mod tests {
         assert!((Duration::from_millis(5)..Duration::from_millis(100)).contains(&spent), "{spent:?}");
     }
 
-    #[tokio::test]
-    async fn what_was_computed_before_others_were_asked_is_not_taken_for_theirs() {
+    /// Whoever asks others again and again, and computes meanwhile, has that counted.
+    async fn counted_between<F: Future<Output = ()>>(of_others: impl Fn() -> F) -> Duration {
         let meter = CpuMeter::new();
         let call = async {
             for _ in 0..50 {
                 compute(TICK / 2).await;
-                meter.without(compute(TICK * 2)).await;
+                meter.without(of_others()).await;
             }
             meter.spent()
         };
-        let spent = Metered::new(call, meter.clone()).await;
+        Metered::new(call, meter.clone()).await
+    }
+
+    #[tokio::test]
+    async fn what_was_computed_before_others_were_asked_is_not_taken_for_theirs() {
+        let spent = counted_between(|| compute(TICK * 2)).await;
+        assert!(spent >= TICK * 25, "{spent:?}");
+    }
+
+    #[tokio::test]
+    async fn others_who_stand_still_for_a_moment_use_nothing_of_what_was_computed() {
+        let spent = counted_between(|| stand_still(TICK * 3 / 4)).await;
         assert!(spent >= TICK * 25, "{spent:?}");
     }
 }

@@ -47,9 +47,12 @@ impl Heartbeat {
         let end = self.heard + grace;
         let last_asked = LAST_ASKED.min(grace / 4);
         let doubtful = now + last_asked >= end;
-        let asks = doubtful && self.doubted.is_none();
-        self.doubted = if doubtful { self.doubted.or(Some(now)) } else { None };
-        let verdict = self.doubted.map_or(end - last_asked, |since| end.max(since + last_asked));
+        let second_look = |first: Instant| end.max(first + last_asked);
+        // A second look that is late itself says no more than the first.
+        let first = self.doubted.filter(|first| doubtful && now < second_look(*first) + last_asked);
+        let asks = doubtful && first.is_none();
+        self.doubted = if asks { Some(now) } else { first };
+        let verdict = self.doubted.map_or(end - last_asked, second_look);
         let lost = self.doubted.is_some() && now >= verdict;
         let message = now >= sent + interval;
         let ping = message || asks || now >= self.heard.max(self.pinged) + interval;
@@ -90,8 +93,10 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut heartbeat = Heartbeat::new(start);
-        let late = heartbeat.beat(at(200), start, INTERVAL, GRACE);
-        assert_eq!(late, Beat { message: true, ping: true, lost: false, next: at(202) });
+        let late = heartbeat.beat(at(100), start, INTERVAL, GRACE);
+        assert_eq!(late, Beat { message: true, ping: true, lost: false, next: at(102) });
+        let late_again = heartbeat.beat(at(200), at(100), INTERVAL, GRACE);
+        assert_eq!(late_again, Beat { message: true, ping: true, lost: false, next: at(202) });
         let mut other = Heartbeat { ..heartbeat };
         assert!(heartbeat.beat(at(202), at(200), INTERVAL, GRACE).lost, "it was asked, and said nothing");
         other.heard(at(201));

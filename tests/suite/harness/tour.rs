@@ -5,10 +5,11 @@
 //! language is followed by a path is a file that the reader makes; with `>>` before the path, its text is added.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -170,27 +171,25 @@ impl Tour {
         expected: impl Fn(&[String]) -> Vec<String>,
     ) -> Vec<String> {
         self.end_what_runs();
-        let mut child = process.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
-        let output = BufReader::new(child.stdout.take().expect("standard output is piped"));
-        self.running = Some(child);
-        let printed = Arc::new(Mutex::new(Vec::new()));
-        let collected = Arc::clone(&printed);
-        std::thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                collected.lock().expect("not poisoned").push(line);
-            }
-        });
+        let mut child = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let printed = Lines::of(child.stdout.take().expect("standard output is piped"));
+        let complaints = Lines::of(child.stderr.take().expect("standard error is piped"));
+        let child = self.running.insert(child);
         // Building may come first, which on a new machine takes minutes.
         let patience = PATIENCE * 15;
         let begun = Instant::now();
         loop {
-            let lines: Vec<String> = printed.lock().expect("not poisoned").clone();
+            let has_ended = child.try_wait().expect("it is ours").is_some();
+            let lines = printed.so_far(has_ended);
             let expected = expected(&lines);
             let shown: Vec<&str> = lines.iter().map(String::as_str).collect();
             if lines_match(&expected, &shown) {
                 return lines;
             }
-            assert!(begun.elapsed() < patience, "`{command}` printed {lines:#?}\nand not {expected:#?}");
+            if has_ended || begun.elapsed() >= patience {
+                let errors = complaints.so_far(has_ended).join("\n");
+                panic!("`{command}` printed {lines:#?}\nand not {expected:#?}\nhas ended: {has_ended}\n{errors}");
+            }
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -207,6 +206,34 @@ impl Tour {
 impl Drop for Tour {
     fn drop(&mut self) {
         self.end_what_runs();
+    }
+}
+
+/// What a program prints, read as it comes, so that it never waits for us.
+struct Lines {
+    read: Arc<Mutex<Vec<String>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Lines {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let read = Arc::new(Mutex::new(Vec::new()));
+        let collected = Arc::clone(&read);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                collected.lock().expect("not poisoned").push(line);
+            }
+        });
+        Self { read, reader }
+    }
+
+    /// All of it, if its writer has ended. What that has left running may hold the other end, so it is not waited for long.
+    fn so_far(&self, writer_has_ended: bool) -> Vec<String> {
+        let begun = Instant::now();
+        while writer_has_ended && !self.reader.is_finished() && begun.elapsed() < Duration::from_secs(1) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.read.lock().expect("not poisoned").clone()
     }
 }
 

@@ -32,7 +32,7 @@ async fn handled(server: &Server, plugin: &str, count: f64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guests_that_will_not_leave_cost_others_no_answer_and_no_time() {
     // A guest that spins does so for all the time that it has to leave.
-    let limits = "[limits]\nmax_kept_instances = 6\n[plugin_defaults.limits]\ncpu_time = \"5s\"\n[plugin_defaults.instances]\nwarm = 0";
+    let limits = "[limits]\nmax_kept_instances = 6\n[plugin_defaults.limits]\ndeadline = \"30s\"\ncpu_time = \"5s\"\n[plugin_defaults.instances]\nwarm = 0";
     let server = Server::builder().plugin("tally", guest("tally-v1")).config(limits).start().await;
     let mut hostile = Vec::new();
     for user in ["mallory", "mallet", "trudy"] {
@@ -70,7 +70,8 @@ async fn guests_that_will_not_leave_cost_others_no_answer_and_no_time() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_guest_that_never_says_what_it_leaves_can_still_be_replaced() {
     let name = "export-spins";
-    let server = Server::builder().config("[plugin_defaults.limits]\ncpu_time = \"5s\"").start().await;
+    let server =
+        Server::builder().config("[plugin_defaults.limits]\ndeadline = \"30s\"\ncpu_time = \"5s\"").start().await;
     server.install_bytes(name, &build(name, "1.0.0"));
     server.plugin_status_when(name, |status| status["state"] == "serving").await;
     let mut clients = Vec::new();
