@@ -2,13 +2,13 @@
 //!
 //! Counted are the polls of the call's future, so that time spent waiting is not. A poll takes as much of the processor
 //! as it takes time, or less: a thread that is ready to run may have to wait for others, and so may a whole machine that
-//! shares its hardware or is moved to another. A guest is not to blame for that. So the processor's own account
-//! of the thread is asked as well, though not for each poll: reading it is a system call and takes half a
+//! shares its hardware or is moved to another. A guest is not to blame for that. So the kernel's account of the
+//! thread is asked as well, though not for each poll: reading it is a system call and takes half a
 //! microsecond, reading the time is none. It is asked about polls that took longer than a tick, and for their beginning
 //! whatever was read on this thread within the last tick is near enough.
 //!
 //! What is counted is therefore never less than what was used, never more than the time that went by, and by no more than a
-//! tick for each poll too much.
+//! tick for each poll too much, as far as the kernel knows: of a virtual machine that was paused, it need not.
 
 use std::{
     cell::Cell,
@@ -25,7 +25,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::ticker::TICK;
 
-/// What the processor's account of a thread was at a moment.
+/// What the kernel's account of a thread was at a moment.
 #[derive(Debug, Clone, Copy)]
 struct Account {
     read: Instant,

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use super::{Http, SECRET, eventually, http_request, paths};
 
 /// What calls are given where a test does not say otherwise: no test is about the speed of the machine, which may stand
-/// still for longer than the defaults allow.
+/// still for longer than the defaults allow. A test with a section of limits for all plugins says all of it itself.
 const PATIENT: [(&str, &str); 2] =
     [("SWITCHBOARD_PLUGIN_DEFAULTS_LIMITS_DEADLINE", "30s"), ("SWITCHBOARD_PLUGIN_DEFAULTS_LIMITS_MAX_WAIT", "10s")];
 
